@@ -1,0 +1,23 @@
+/** Smallest multiple of `unit` that is at least `value`. Both are whole and not negative. */
+export function alignUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit;
+}
+
+/** Position of the highest set bit of a positive 32-bit value. */
+export function highestBit(value: number): number {
+  return 31 - Math.clz32(value);
+}
+
+/** FNV-1a over UTF-16 code units, as a signed 32-bit word. */
+export function hashString(text: string, seed = 0x811c9dc5): number {
+  let hash = seed;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash | 0;
+}
+
+/** FNV-1a over 32-bit words `[from, to)`, as a signed 32-bit word. */
+export function hashWords(words: Int32Array, from = 0, to = words.length): number {
+  let hash = 0x811c9dc5;
+  for (let i = from; i < to; i++) hash = Math.imul(hash ^ (words[i] as number), 0x01000193);
+  return hash | 0;
+}

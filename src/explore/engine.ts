@@ -1,0 +1,195 @@
+/**
+ * The interleaved engine: steps one generator per CPU in one thread; a scheduler says who goes next.
+ *
+ * A step runs one CPU from the scheduling point at which it stands, through its shared operation, up to its next
+ * point. Before step 0 every program runs to its first point, in order of CPU number. Blocked CPUs cannot be chosen. The
+ * virtual clock moves only when the choice is "this timer fires". Generators of an execution that stopped are
+ * dropped, never `return()`ed: their `finally` blocks must not run.
+ */
+
+import type { Cpu, Port, Steps } from "../arena/cpu.ts";
+import { assert } from "../base/assert.ts";
+import { InternalFault } from "../base/errors.ts";
+import { CPU_DONE, CPU_RUNNING, CpuSync } from "../sync/cpu-sync.ts";
+import { deadlockReport } from "./deadlock-report.ts";
+import { endByError, type Outcome } from "./outcome.ts";
+import { RunState } from "./run-state.ts";
+import { ScheduleRecorder } from "./schedule.ts";
+import type { Scheduler, StepView } from "./scheduler.ts";
+import { type Grant, steppedPort } from "./stepped-port.ts";
+import type { SyncPlace } from "./wait-for.ts";
+
+export interface InterleaveOptions {
+  /** The arena. The caller resets it between executions. */
+  readonly words: Int32Array;
+  /** One program per CPU, by number. */
+  readonly programs: readonly ((cpu: Cpu) => Steps<unknown>)[];
+  /** Makes the handle of CPU `id` over the engine's port. */
+  readonly cpuOf: (id: number, port: Port) => Cpu;
+  readonly scheduler: Scheduler;
+  /** Bound after which an execution counts as livelock. Default DEFAULT_MAX_STEPS. */
+  readonly maxSteps?: number;
+  /** Runs after every step; throws a Violation when something is broken. */
+  readonly afterStep?: () => void;
+  /** Where lock owners are found for the deadlock report. */
+  readonly sync?: SyncPlace;
+  /** "ordered" (default): timers fire in the order of their deadlines. "free": any armed timer may fire. */
+  readonly time?: "ordered" | "free";
+}
+
+export const DEFAULT_MAX_STEPS = 1_000_000;
+
+/** Runs one execution to its end. */
+export function interleave(options: InterleaveOptions): Outcome {
+  return new Execution(options).run();
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+type Ending = Outcome extends infer O ? (O extends Outcome ? Omit<O, "steps" | "schedule" | "timeNs"> : never) : never;
+
+class Execution {
+  readonly #options: InterleaveOptions;
+  readonly #run: RunState;
+  readonly #grant: Grant = { done: 0, allowed: 0 };
+  readonly #cpus: Cpu[] = [];
+  readonly #programs: Steps<unknown>[] = [];
+  readonly #results: unknown[] = [];
+  readonly #recorder = new ScheduleRecorder();
+  readonly #view: Mutable<StepView>;
+  /** `RunState.version` that the view's lists were made from. */
+  #listed = -1;
+
+  constructor(options: InterleaveOptions) {
+    const count = options.programs.length;
+    this.#options = options;
+    this.#run = new RunState(new ArrayBuffer(RunState.bytes(count)), 0, count);
+    this.#run.reset();
+    for (let id = 0; id < count; id++) {
+      const cpu = options.cpuOf(id, steppedPort(this.#run, id, this.#grant));
+      assert(cpu.id === id, `interleave: cpuOf(${id}) made CPU ${cpu.id}`);
+      this.#cpus.push(cpu);
+    }
+    this.#view = {
+      step: 0,
+      last: -1,
+      enabled: new Int32Array(count),
+      enabledCount: 0,
+      timers: new Int32Array(count),
+      timerCount: 0,
+      run: this.#run,
+      words: options.words,
+    };
+  }
+
+  run(): Outcome {
+    const ending = this.#start() ?? this.#loop();
+    const { length: steps } = this.#recorder;
+    const timeNs = this.#run.clock[0] as number;
+    return { ...ending, steps, schedule: this.#recorder.take(), timeNs } as Outcome;
+  }
+
+  /** Takes every program to its first scheduling point. */
+  #start(): Ending | undefined {
+    const { programs, scheduler } = this.#options;
+    this.#grant.allowed = 0;
+    for (let id = 0; id < programs.length; id++) {
+      const cpu = this.#cpus[id] as Cpu;
+      setState(cpu, CPU_RUNNING);
+      this.#programs.push((programs[id] as (cpu: Cpu) => Steps<unknown>)(cpu));
+      const ending = this.#advance(id);
+      if (ending) return ending;
+    }
+    scheduler.begin(programs.length);
+    this.#grant.allowed = 1;
+    return undefined;
+  }
+
+  #loop(): Ending {
+    const { scheduler, maxSteps = DEFAULT_MAX_STEPS } = this.#options;
+    const view = this.#view;
+    const recorder = this.#recorder;
+    for (;;) {
+      if (this.#run.version !== this.#listed) this.#list();
+      if (view.enabledCount === 0 && view.timerCount === 0) return this.#stuck();
+      if (recorder.length >= maxSteps) return { state: "livelock", bound: maxSteps };
+      view.step = recorder.length;
+      const choice = scheduler.pick(view);
+      if (choice === undefined) return { state: "ended" };
+      this.#checkChoice(choice);
+      recorder.push(choice);
+      const ending = choice < 0 ? this.#fire(~choice) : this.#advance(choice);
+      if (ending) return ending;
+      view.last = choice;
+    }
+  }
+
+  /** Lists who can run and which timers may fire. */
+  #list(): void {
+    const run = this.#run;
+    const view = this.#view;
+    const latest = this.#options.time === "free" ? Number.MAX_VALUE : run.earliestDeadline();
+    view.enabledCount = 0;
+    view.timerCount = 0;
+    for (let cpu = 0; cpu < run.cpus; cpu++) {
+      if (run.isReady(cpu)) view.enabled[view.enabledCount++] = cpu;
+      else if (run.hasTimer(cpu) && (run.deadline[cpu] as number) <= latest) view.timers[view.timerCount++] = cpu;
+    }
+    this.#listed = run.version;
+  }
+
+  #stuck(): Ending {
+    if (this.#run.allEnded()) return { state: "finished", results: this.#results };
+    return { state: "deadlock", report: deadlockReport(this.#run, this.#options.sync) };
+  }
+
+  #checkChoice(choice: number): void {
+    const obstacle = this.#run.obstacle(choice);
+    if (!obstacle) return;
+    const { name } = this.#options.scheduler;
+    throw new InternalFault(`pick: ${name} chose badly at step ${this.#view.step}: ${obstacle}`);
+  }
+
+  #fire(cpu: number): Ending | undefined {
+    this.#run.fireTimer(cpu);
+    return this.#check(cpu);
+  }
+
+  /** One step of one CPU. */
+  #advance(id: number): Ending | undefined {
+    const grant = this.#grant;
+    grant.done = 0;
+    try {
+      const step = (this.#programs[id] as Steps<unknown>).next();
+      if (grant.done !== grant.allowed) throw new InternalFault(`interleave: ${bareYield(id)}`);
+      if (step.done) {
+        this.#results[id] = step.value;
+        setState(this.#cpus[id] as Cpu, CPU_DONE);
+        this.#run.end(id);
+      }
+    } catch (error) {
+      return endByError(id, error);
+    }
+    return this.#check(id);
+  }
+
+  /** Runs the caller's check; a break is put down to the CPU that ran last. */
+  #check(cpu: number): Ending | undefined {
+    const { afterStep } = this.#options;
+    if (!afterStep) return undefined;
+    try {
+      afterStep();
+    } catch (error) {
+      return endByError(cpu, error);
+    }
+    return undefined;
+  }
+}
+
+function bareYield(id: number): string {
+  return `CPU ${id} gave up its turn without a shared operation (a yield outside arena/mem)`;
+}
+
+/** Tells the watchdog's words what this CPU does; programs over a bare buffer have none. */
+function setState(cpu: Cpu, state: number): void {
+  if (cpu.sync !== 0) cpu.words[cpu.sync + CpuSync.state] = state;
+}

@@ -1,0 +1,44 @@
+/**
+ * What a scheduler is: it sees who can run and what each is about to do, and names one choice.
+ * One file per scheduler in `schedulers/`; a scheduler holds its own state and never touches the arena.
+ */
+
+import { OP_SPIN } from "../arena/mem.ts";
+import { PENDING_WORDS, type RunState } from "./run-state.ts";
+
+/** One object per execution, updated in place before each step. Schedulers read it and keep no reference. */
+export interface StepView {
+  /** Number of the step to choose, from 0. */
+  readonly step: number;
+  /** CPU of the step before, -1 when there was none or a timer fired. */
+  readonly last: number;
+  /** CPUs that can run: the first `enabledCount` elements, ascending. */
+  readonly enabled: Int32Array;
+  readonly enabledCount: number;
+  /** CPUs whose timer may fire: the first `timerCount` elements, ascending. */
+  readonly timers: Int32Array;
+  readonly timerCount: number;
+  /** Run states, waits, deadlines, clock, and the pending registers of all CPUs. */
+  readonly run: RunState;
+  /** The arena. */
+  readonly words: Int32Array;
+}
+
+export interface Scheduler {
+  /** As the command line spells it. */
+  readonly name: string;
+  /** A new execution of a program with that many CPUs begins. */
+  begin(cpus: number): void;
+  /**
+   * The next choice: an enabled CPU, or `timerChoice` of a CPU whose timer may fire. Asked before every step, also
+   * when there is one option only. Undefined ends the execution (outcome "ended").
+   */
+  pick(view: StepView): number | undefined;
+}
+
+/** True when running this CPU means that its bounded spin runs out of budget: what it waits for has not changed. */
+export function spinsInVain(view: StepView, cpu: number): boolean {
+  const at = cpu * PENDING_WORDS;
+  const pending = view.run.pending;
+  return pending[at] === OP_SPIN && view.words[pending[at + 1] as number] === pending[at + 2];
+}

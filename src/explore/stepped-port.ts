@@ -1,0 +1,47 @@
+/** The port of a CPU in the interleaved engine, and its check that a step does exactly one shared operation. */
+
+import type { Port } from "../arena/cpu.ts";
+import * as seam from "../arena/mem.ts";
+import { InternalFault } from "../base/errors.ts";
+import type { RunState } from "./run-state.ts";
+
+/** What the engine allows in the step at hand. */
+export interface Grant {
+  /** Shared operations done since the step began. */
+  done: number;
+  /** 0 while a program runs up to its first scheduling point, 1 in every step after. */
+  allowed: number;
+}
+
+export function steppedPort(run: RunState, cpu: number, grant: Grant): Port {
+  return {
+    ...run.portOf(cpu),
+    gate: () => {},
+    granted: () => {
+      grant.done++;
+      if (grant.done > grant.allowed) throw missedPoint(cpu, grant);
+    },
+    park: (word, timeoutUs) => run.park(cpu, word, timeoutUs),
+  };
+}
+
+function missedPoint(cpu: number, grant: Grant): InternalFault {
+  const where = callerOfSeam(new Error().stack ?? "");
+  return new InternalFault(
+    `granted: CPU ${cpu} did shared operation ${grant.done} of a step that was granted ${grant.allowed}; ` +
+      `no scheduling point before ${where}`,
+  );
+}
+
+const SEAM_NAMES = new Set([...Object.keys(seam), "granted", "proceed", "missedPoint", "next"]);
+
+/** The innermost stack frame that is neither the seam nor this file, as "function (file:line:column)". */
+function callerOfSeam(stack: string): string {
+  for (const line of stack.split("\n").slice(1)) {
+    const match = /^\s*at (?:new |async )?(?:Object\.)?([\w$.]+)?.*?((?:file:|\/|\w:\\)[^()]*:\d+:\d+)\)?$/.exec(line);
+    if (!match) continue;
+    const name = match[1] ?? "";
+    if (!SEAM_NAMES.has(name)) return `${name || "code"} (${match[2]})`;
+  }
+  return "an unknown line";
+}

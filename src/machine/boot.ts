@@ -1,0 +1,83 @@
+/** Bringing a machine up in a new arena, and the handles of its CPUs. */
+
+import { attachArena, createArena } from "../arena/arena.ts";
+import type { Cpu, Port, Steps, Upcalls } from "../arena/cpu.ts";
+import type { Region } from "../arena/region.ts";
+import { CpuMm } from "../mm/cpu-mm.ts";
+import { MmGlobals } from "../mm/globals.ts";
+import { initPageAllocator } from "../mm/page-init.ts";
+import { initSlab } from "../mm/slab.ts";
+import { initTlb } from "../mm/tlb.ts";
+import type { Protocol } from "../oom/protocols/protocol.ts";
+import { TaskGlobals } from "../task/task.ts";
+import { initTraceRing } from "../trace/ring.ts";
+import { elementOf, type MachineMap, pageShapeOf, planMachine } from "./memory-map.ts";
+import { findProtocol } from "./roles.ts";
+import { granularityNumber, type MachineShape } from "./shape.ts";
+
+/** A new arena with a booted machine: all memory free, no process. */
+export function bootMachine(shape: MachineShape): { map: MachineMap; words: Int32Array } {
+  const map = planMachine(shape);
+  const words = createArena(map.memory);
+  const pool = (slab: number, region: Region): void =>
+    initSlab(words, map.root + slab, region.base, region.struct.WORDS, region.count);
+  pool(MmGlobals.tables, map.tables);
+  pool(MmGlobals.vmas, map.vmas);
+  pool(MmGlobals.nodes, map.nodes);
+  pool(MmGlobals.anonVmas, map.anonVmas);
+  pool(MmGlobals.mms, map.mms);
+  words[map.root + MmGlobals.lockGranularity] = granularityNumber(shape.lockGranularity);
+  words[map.root + MmGlobals.vmaStore] = findProtocol(shape.protocol).vmaStore;
+  words[map.root + MmGlobals.levels] = shape.levels;
+  words[map.root + MmGlobals.reschedEvery] = shape.reschedEvery;
+  words[map.root + TaskGlobals.tasks] = map.tasks.base;
+  words[map.root + TaskGlobals.taskCount] = map.tasks.count;
+  const cpuMms = Array.from({ length: shape.cpus }, (_, id) => elementOf(map.cpuMm, id));
+  initPageAllocator(words, map.memory, pageShapeOf(shape), map.root, cpuMms);
+  for (let id = 0; id < shape.cpus; id++) bootCpu(words, map, id);
+  return { map, words };
+}
+
+function bootCpu(words: Int32Array, map: MachineMap, id: number): void {
+  const mm = elementOf(map.cpuMm, id);
+  initTlb(words, mm + CpuMm.tlb);
+  words[mm + CpuMm.reschedIn] = map.shape.reschedEvery;
+  if (map.rings) initTraceRing(words, elementOf(map.rings, id), map.shape.traceEvents);
+}
+
+/** The allocator's way up to the OOM killer, and the last mmput's to the protocol. */
+function upcallsOf(protocol: Protocol): Upcalls {
+  return {
+    exitMmap: protocol.exitMmap,
+    *outOfMemory(_cpu: Cpu, _order: number): Steps<boolean> {
+      return false;
+    },
+  };
+}
+
+/** The handle of CPU `id` of the machine at `map`. */
+export function cpuOf(words: Int32Array, map: MachineMap, id: number, port: Port): Cpu {
+  const mm = elementOf(map.cpuMm, id);
+  return {
+    words,
+    id,
+    port,
+    sync: elementOf(map.cpuSync, id),
+    syncBase: map.cpuSync.base,
+    syncStride: map.cpuSync.struct.WORDS,
+    lockOrder: map.shape.lockOrder ? map.lockOrder.base : 0,
+    trace: map.rings ? elementOf(map.rings, id) : 0,
+    machine: map.root,
+    mm,
+    mmStride: map.cpuMm.struct.WORDS,
+    tlb: mm + CpuMm.tlb,
+    gather: mm + CpuMm.gather,
+    upcalls: upcallsOf(findProtocol(map.shape.protocol)),
+  };
+}
+
+/** CPU `id` of a machine that another thread booted. Throws UsageError when the arena does not fit the shape. */
+export function attachCpu(buffer: SharedArrayBuffer, machine: unknown, id: number, port: Port): Cpu {
+  const map = planMachine(machine as MachineShape);
+  return cpuOf(attachArena(buffer, map.memory), map, id, port);
+}

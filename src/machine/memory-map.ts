@@ -1,0 +1,95 @@
+/** Where everything of a machine lies in its arena. A function of the shape alone, so every thread computes it anew. */
+
+import { ARENA_START } from "../arena/arena.ts";
+import { type MemoryMap, planMemory, type Region, type RegionRequest, regionOf } from "../arena/region.ts";
+import { assert } from "../base/assert.ts";
+import { AnonVma } from "../mm/anon-vma.ts";
+import { CpuMm } from "../mm/cpu-mm.ts";
+import { MapleNode } from "../mm/maple-tree/index.ts";
+import { Mm } from "../mm/mm-struct.ts";
+import { Frame, PTE_WORDS } from "../mm/page.ts";
+import { type PageShape, pageRegions } from "../mm/page-init.ts";
+import { PageTable, PageTableWithPteLocks } from "../mm/page-table.ts";
+import { Vma } from "../mm/vma.ts";
+import { OomGlobals } from "../oom/globals.ts";
+import { CpuSync } from "../sync/cpu-sync.ts";
+import { LockOrder } from "../sync/lock-order.ts";
+import { Task } from "../task/task.ts";
+import { traceRing } from "../trace/ring.ts";
+import { checkShape, type MachineShape } from "./shape.ts";
+
+/** Leaves of a maple tree are at least a third full after splits; this many nodes per VMA are always enough. */
+const NODES_PER_VMA = 1 / 4;
+
+assert((Frame.WORDS + PTE_WORDS) * 4 <= 16, "memory-map: PTE and frame take more than 16 bytes a page");
+
+export interface MachineMap {
+  readonly shape: MachineShape;
+  readonly memory: MemoryMap;
+  readonly root: number;
+  readonly cpuSync: Region;
+  readonly cpuMm: Region;
+  /** Undefined when tracing is off. */
+  readonly rings: Region | undefined;
+  readonly lockOrder: Region;
+  readonly tasks: Region;
+  readonly mms: Region;
+  readonly vmas: Region;
+  readonly nodes: Region;
+  readonly anonVmas: Region;
+  readonly tables: Region;
+}
+
+/** What the page allocator is told: one node, one zone of all frames but the reserved first. */
+export function pageShapeOf(shape: MachineShape): PageShape {
+  return {
+    frames: shape.frames,
+    zones: [{ node: 0, start: 1, end: shape.frames }],
+    cpuNodes: Array.from({ length: shape.cpus }, () => 0),
+    ...(shape.minFreePages !== undefined && { minFreePages: shape.minFreePages }),
+  };
+}
+
+/** Lays a machine out. Throws UsageError when the shape is impossible. */
+export function planMachine(shape: MachineShape): MachineMap {
+  checkShape(shape);
+  const table = shape.lockGranularity === "pte" ? PageTableWithPteLocks : PageTable;
+  const nodes = Math.ceil(shape.vmas * NODES_PER_VMA) + 16;
+  const requests: RegionRequest[] = [
+    { name: "machine", struct: OomGlobals, count: 1 },
+    { name: "cpuSync", struct: CpuSync, count: shape.cpus },
+    { name: "cpuMm", struct: CpuMm, count: shape.cpus },
+    { name: "lockOrder", struct: LockOrder, count: 1 },
+    { name: "tasks", struct: Task, count: shape.tasks },
+    { name: "mms", struct: Mm, count: shape.mms },
+    { name: "vmas", struct: Vma, count: shape.vmas },
+    { name: "anonVmas", struct: AnonVma, count: shape.vmas },
+    { name: "mapleNodes", struct: MapleNode, count: nodes },
+    { name: "tables", struct: table, count: shape.tables },
+    ...pageRegions(pageShapeOf(shape)),
+  ];
+  if (shape.traceEvents > 0) requests.push({ name: "rings", struct: traceRing(shape.traceEvents), count: shape.cpus });
+  const memory = planMemory(requests, ARENA_START);
+  const region = (name: string): Region => regionOf(memory, name);
+  return {
+    shape,
+    memory,
+    root: region("machine").base,
+    cpuSync: region("cpuSync"),
+    cpuMm: region("cpuMm"),
+    rings: shape.traceEvents > 0 ? region("rings") : undefined,
+    lockOrder: region("lockOrder"),
+    tasks: region("tasks"),
+    mms: region("mms"),
+    vmas: region("vmas"),
+    nodes: region("mapleNodes"),
+    anonVmas: region("anonVmas"),
+    tables: region("tables"),
+  };
+}
+
+/** Word address of element `index` of a region. */
+export function elementOf(region: Region, index: number): number {
+  assert(index >= 0 && index < region.count, `elementOf: ${region.name}[${index}] of ${region.count}`);
+  return region.base + index * region.struct.WORDS;
+}

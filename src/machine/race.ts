@@ -1,0 +1,131 @@
+/**
+ * Setting a race up: the victim process built and killed, the reaper's hold on its mm taken; and reading what it came
+ * to. What happens in between is the roles'.
+ */
+
+import type { Cpu, Steps } from "../arena/cpu.ts";
+import { atomicStore, store } from "../arena/mem.ts";
+import { assert } from "../base/assert.ts";
+import { CpuMm } from "../mm/cpu-mm.ts";
+import { mmAlloc } from "../mm/mm.ts";
+import { drainPages } from "../mm/pcp.ts";
+import { mreleaseFind } from "../oom/process-mrelease.ts";
+import { markOomVictim } from "../oom/victim.ts";
+import { CpuSync, LockStat, readNs } from "../sync/cpu-sync.ts";
+import { lockClassNames, MAX_LOCK_CLASSES } from "../sync/lock-class.ts";
+import { killTask, switchTo, Task, taskAt } from "../task/task.ts";
+import { buildAddressSpace, type FrameOrder, type Mapping } from "./address-space.ts";
+import { elementOf, type MachineMap } from "./memory-map.ts";
+import { findProtocol } from "./roles.ts";
+
+export const REAPERS = ["mrelease", "kthread", "none"] as const;
+export type Reaper = (typeof REAPERS)[number];
+
+/** Task slot of the victim. */
+export const VICTIM_SLOT = 0;
+const VICTIM_PID = 1000;
+
+export interface RaceSetup {
+  readonly protocol: string;
+  readonly mappings: readonly Mapping[];
+  readonly frames: FrameOrder;
+  readonly seed: number;
+  readonly reaper: Reaper;
+}
+
+export interface StagedRace {
+  /** Word addresses. */
+  readonly mm: number;
+  readonly task: number;
+}
+
+/**
+ * On the victim's CPU: builds the process, kills it, and takes what the reaper needs before the clock starts: the
+ * pin of mreleaseFind, or the victim's mark for the kthread.
+ */
+export function* stageRace(cpu: Cpu, setup: RaceSetup): Steps<StagedRace> {
+  const task = taskAt(cpu, VICTIM_SLOT);
+  const mm = yield* mmAlloc(cpu, 1, findProtocol(setup.protocol).rwsemRules);
+  assert(mm !== 0, "stageRace: no memory for the mm");
+  store(cpu, task + Task.pid, VICTIM_PID);
+  store(cpu, task + Task.mm, mm);
+  switchTo(cpu, task);
+  yield* buildAddressSpace(cpu, mm, setup.mappings, setup.frames, setup.seed);
+  yield* drainPages(cpu);
+  yield* killTask(cpu, task);
+  if (setup.reaper === "kthread") yield* markOomVictim(cpu, task);
+  if (setup.reaper === "mrelease") {
+    const found = yield* mreleaseFind(cpu, VICTIM_SLOT, 0);
+    assert(found === mm, `stageRace: mreleaseFind answered ${found}`);
+  }
+  // A new victim starts with an empty token: the kill woke nobody who slept.
+  yield* atomicStore(cpu, cpu.sync + CpuSync.parkToken, 0);
+  return { mm, task };
+}
+
+/** Zeroes what the CPUs counted so far, so that a race's figures are its own. While no CPU runs. */
+export function resetFigures(words: Int32Array, map: MachineMap): void {
+  for (let id = 0; id < map.shape.cpus; id++) {
+    const sync = elementOf(map.cpuSync, id);
+    words.fill(0, sync + CpuSync.stats, sync + CpuSync.stats + LockStat.WORDS * MAX_LOCK_CLASSES);
+    words[sync + CpuSync.progress] = 0;
+    const mm = elementOf(map.cpuMm, id);
+    for (const field of [CpuMm.ptesZapped, CpuMm.tablesZapped, CpuMm.resched]) words[mm + field] = 0;
+    words.fill(0, mm + CpuMm.leftLastVmaNs, mm + CpuMm.finishedNs + 2);
+  }
+}
+
+export interface LockFigures {
+  readonly name: string;
+  readonly acquired: number;
+  readonly contended: number;
+  readonly waitNs: number;
+  readonly spinNs: number;
+  readonly waitMaxNs: number;
+  readonly parked: number;
+  readonly holdNs: number;
+  readonly holds: number;
+  readonly tryFailed: number;
+}
+
+export interface CpuFigures {
+  /** PTEs this CPU cleared, and tables it zapped in. */
+  readonly ptes: number;
+  readonly tables: number;
+  readonly resched: number;
+  /** On the CPU's clock; 0 when it never got there. */
+  readonly leftLastVmaNs: number;
+  readonly finishedNs: number;
+  /** Classes this CPU took at least once, or tried to. */
+  readonly locks: readonly LockFigures[];
+}
+
+/** What one CPU did since `resetFigures`. While no CPU runs. */
+export function readFigures(words: Int32Array, map: MachineMap, id: number): CpuFigures {
+  const mm = elementOf(map.cpuMm, id);
+  const stats = elementOf(map.cpuSync, id) + CpuSync.stats;
+  const word = (at: number): number => words[at] as number;
+  const locks = lockClassNames().map((name, cls): LockFigures => {
+    const at = stats + cls * LockStat.WORDS;
+    return {
+      name,
+      acquired: word(at + LockStat.acquired),
+      contended: word(at + LockStat.contended),
+      waitNs: readNs(words, at + LockStat.waitNs),
+      spinNs: readNs(words, at + LockStat.spinNs),
+      waitMaxNs: word(at + LockStat.waitMaxNs),
+      parked: word(at + LockStat.parked),
+      holdNs: readNs(words, at + LockStat.holdNs),
+      holds: word(at + LockStat.holds),
+      tryFailed: word(at + LockStat.tryFailed),
+    };
+  });
+  return {
+    ptes: word(mm + CpuMm.ptesZapped),
+    tables: word(mm + CpuMm.tablesZapped),
+    resched: word(mm + CpuMm.resched),
+    leftLastVmaNs: readNs(words, mm + CpuMm.leftLastVmaNs),
+    finishedNs: readNs(words, mm + CpuMm.finishedNs),
+    locks: locks.filter((lock) => lock.acquired + lock.contended + lock.tryFailed > 0),
+  };
+}

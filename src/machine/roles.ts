@@ -1,0 +1,107 @@
+/**
+ * What the CPUs of a race do. A role is one CPU's program from the start barrier on; everything before (building the
+ * victim, killing it, finding its mm) is set up once, so that a clock started at the barrier measures the race alone.
+ */
+
+import type { Cpu, Steps } from "../arena/cpu.ts";
+import { load, nowNs, nowUs, store } from "../arena/mem.ts";
+import { UsageError } from "../base/errors.ts";
+import { CpuMm, stamp } from "../mm/cpu-mm.ts";
+import { Frame, framesOf } from "../mm/page.ts";
+import { allocPages, GFP_KERNEL, putPage } from "../mm/page-alloc.ts";
+import { TRAVERSAL_ORDERS } from "../mm/traversal/index.ts";
+import type { TraversalOrder } from "../mm/traversal/order.ts";
+import { mreleaseReap } from "../oom/process-mrelease.ts";
+import { PROTOCOLS } from "../oom/protocols/index.ts";
+import type { Protocol } from "../oom/protocols/protocol.ts";
+import { oomReapTask } from "../oom/reaper.ts";
+import { noteProgress } from "../sync/lock-stat.ts";
+import { sleepUs } from "../sync/sleep.ts";
+import { doExit } from "../task/exit.ts";
+import { currentTask } from "../task/task.ts";
+
+/** Variants by name; throws UsageError that lists what there is. */
+export function findProtocol(name: string): Protocol {
+  return find("protocol", PROTOCOLS, name);
+}
+
+export function findOrder(name: string): TraversalOrder {
+  return find("order", TRAVERSAL_ORDERS, name);
+}
+
+function find<T extends { readonly name: string }>(what: string, all: readonly T[], name: string): T {
+  const found = all.find((one) => one.name === name);
+  if (!found) throw new UsageError(`${what} "${name}": expected one of ${all.map((one) => one.name).join(", ")}`);
+  return found;
+}
+
+/** The killed task exits; the last user of the mm tears it down. */
+function* victim(cpu: Cpu, _params: Record<string, never>): Steps<void> {
+  yield* doExit(cpu, currentTask(cpu));
+  stamp(cpu, CpuMm.finishedNs, nowNs(cpu));
+}
+
+export interface ReaperParams {
+  readonly protocol: string;
+  readonly order: string;
+}
+
+/** The second half of process_mrelease, on an mm that the set-up found and pinned. Returns its errno. */
+function* mrelease(cpu: Cpu, params: ReaperParams & { readonly mm: number }): Steps<{ errno: number }> {
+  const errno = yield* mreleaseReap(cpu, params.mm, findProtocol(params.protocol), findOrder(params.order));
+  stamp(cpu, CpuMm.finishedNs, nowNs(cpu));
+  return { errno };
+}
+
+/** The reaper kthread, with this one victim on its queue. Returns how often it tried. */
+function* kthread(cpu: Cpu, params: ReaperParams & { readonly task: number }): Steps<{ tries: number }> {
+  const tries = yield* oomReapTask(cpu, params.task, findProtocol(params.protocol), findOrder(params.order));
+  return { tries };
+}
+
+export interface AllocatorResult extends Record<string, number> {
+  readonly allocated: number;
+  readonly stalls: number;
+  /** Emulated microseconds. */
+  readonly stallUs: number;
+  readonly longestStallUs: number;
+}
+
+/** One jiffy (HZ = 250): how long a stalled allocation sleeps before it looks again. */
+const ALLOC_RETRY_US = 4_000;
+
+/** Allocates `pages` pages, sleeping whenever the watermarks refuse, then gives them all back. */
+function* allocator(cpu: Cpu, params: { readonly pages: number }): Steps<AllocatorResult> {
+  let stalls = 0;
+  let stallUs = 0;
+  let longestStallUs = 0;
+  let chain = 0;
+  for (let got = 0; got < params.pages; ) {
+    const since = nowUs(cpu);
+    let pfn = yield* allocPages(cpu, 0, GFP_KERNEL);
+    if (pfn === 0) {
+      while (pfn === 0) {
+        yield* sleepUs(cpu, ALLOC_RETRY_US);
+        pfn = yield* allocPages(cpu, 0, GFP_KERNEL);
+      }
+      const waited = nowUs(cpu) - since;
+      stalls++;
+      stallUs += waited;
+      longestStallUs = Math.max(longestStallUs, waited);
+    }
+    store(cpu, framesOf(cpu) + pfn * Frame.WORDS + Frame.data, chain);
+    chain = pfn;
+    got++;
+    noteProgress(cpu);
+  }
+  while (chain !== 0) {
+    const next = load(cpu, framesOf(cpu) + chain * Frame.WORDS + Frame.data);
+    yield* putPage(cpu, chain);
+    chain = next;
+  }
+  stamp(cpu, CpuMm.finishedNs, nowNs(cpu));
+  return { allocated: params.pages, stalls, stallUs, longestStallUs };
+}
+
+/** Roles by the name that a trial calls them. */
+export const roles = { victim, mrelease, kthread, allocator };

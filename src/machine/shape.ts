@@ -1,0 +1,66 @@
+/** How large a machine is and how it behaves: plain data, so that it crosses threads and prints. */
+
+import { UsageError } from "../base/errors.ts";
+import { GRANULARITY_MM, GRANULARITY_PTE, GRANULARITY_TABLE } from "../mm/globals.ts";
+import { MAX_CPUS } from "../task/task.ts";
+
+export const LOCK_GRANULARITIES = ["mm", "table", "pte"] as const;
+export type LockGranularity = (typeof LOCK_GRANULARITIES)[number];
+
+export interface MachineShape {
+  readonly cpus: number;
+  /** Page frames of the machine, the reserved first one included; at most 2^29. */
+  readonly frames: number;
+  /** Most objects of each kind that may exist at once. */
+  readonly tables: number;
+  readonly vmas: number;
+  readonly mms: number;
+  readonly tasks: number;
+  /** Name of the teardown protocol: decides how VMAs are reached and how mmap_lock behaves. */
+  readonly protocol: string;
+  readonly lockGranularity: LockGranularity;
+  /** Page-table levels, 4 or 5. */
+  readonly levels: 4 | 5;
+  /** PTEs that a zap looks at between two reschedules; 0 for never. */
+  readonly reschedEvery: number;
+  /** Watermark min in pages; undefined: the kernel's formula. */
+  readonly minFreePages?: number;
+  /** Events that each CPU's trace ring holds; 0 switches tracing off. */
+  readonly traceEvents: number;
+  /** Whether the lock-order checker watches (CHECKED builds only). */
+  readonly lockOrder: boolean;
+}
+
+/** HZ = 250 and the kernel's 3.1 million unmapped pages a second: entries a zap gets through in one tick. */
+export const RESCHED_EVERY = 12_400;
+
+/** A small machine: four CPUs, a few hundred frames. Override what matters. */
+export const TOY_SHAPE: MachineShape = {
+  cpus: 2,
+  frames: 257,
+  tables: 24,
+  vmas: 16,
+  mms: 2,
+  tasks: 4,
+  protocol: "v6.1",
+  lockGranularity: "table",
+  levels: 4,
+  reschedEvery: 0,
+  minFreePages: 0,
+  traceEvents: 0,
+  lockOrder: true,
+};
+
+/** The arena's number for a granularity name. */
+export function granularityNumber(name: LockGranularity): number {
+  return name === "mm" ? GRANULARITY_MM : name === "table" ? GRANULARITY_TABLE : GRANULARITY_PTE;
+}
+
+/** Throws UsageError when no machine of this shape can be. */
+export function checkShape(shape: MachineShape): void {
+  const bad = (what: string): never => {
+    throw new UsageError(`machine: ${what}`);
+  };
+  if (!(shape.cpus >= 1 && shape.cpus <= MAX_CPUS)) bad(`${shape.cpus} CPUs, expected 1 to ${MAX_CPUS}`);
+  if (!(shape.frames >= 2 && shape.frames <= 2 ** 29)) bad(`${shape.frames} page frames, expected 2 to 2^29`);
+}

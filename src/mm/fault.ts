@@ -1,0 +1,118 @@
+/**
+ * Anonymous page faults (mm/memory.c: do_anonymous_page, check_stable_address_space in include/linux/oom.h; v6.14)
+ * and user accesses through the modelled TLB.
+ */
+
+import type { Cpu, Steps } from "../arena/cpu.ts";
+import { atomicStore, load, store } from "../arena/mem.ts";
+import { lockClass } from "../sync/lock-class.ts";
+import { spinLock, spinUnlock } from "../sync/spinlock.ts";
+import { anonVmaPrepare } from "./anon-vma.ts";
+import { addMmCounter, mmFlagSet } from "./mm.ts";
+import { MM_ANONPAGES, MMF_UNSTABLE, Mm } from "./mm-struct.ts";
+import { Frame, folioAddRmap, folioRefAdd, framesOf, PAGE_TYPE_ANON, pageSetOwner } from "./page.ts";
+import { allocPages, GFP_KERNEL, putPage } from "./page-alloc.ts";
+import {
+  findPteTable,
+  PageTable,
+  PTE_LOCK,
+  PTE_PRESENT,
+  PTE_SHIFT,
+  PTE_WRITE,
+  pteAlloc,
+  pteLockOf,
+  tableIndex,
+} from "./page-table.ts";
+import { beginUserAccess, endUserAccess, tlbFill, tlbGeneration, tlbLookup } from "./tlb.ts";
+
+/** Results of a fault, with the kernel's meaning. */
+export const VM_FAULT_DONE = 0;
+export const VM_FAULT_OOM = 1;
+export const VM_FAULT_SIGBUS = 2;
+
+/** The emulated MMU reads PTEs under the PTE lock; its acquisitions are kept out of the kernel's figures. */
+export const MMU_WALK = lockClass("mmu_walk");
+
+/** `do_anonymous_page`: maps a fresh page at `vpn`. Caller holds mmap_lock for reading; `vma` covers `vpn`. */
+export function* doAnonymousPage(cpu: Cpu, mm: number, vma: number, vpn: number): Steps<number> {
+  const pfn = yield* allocPages(cpu, 0, GFP_KERNEL);
+  if (pfn === 0) return VM_FAULT_OOM;
+  return yield* mapAnonymousFolio(cpu, mm, vma, vpn, pfn, 0);
+}
+
+/**
+ * Maps the 2^order pages of a folio that the caller allocated at `vpn` (aligned to the folio) on. The folio is
+ * consumed: mapped, or freed when somebody else was faster, the mm is unstable, or there is no memory for tables.
+ */
+export function* mapAnonymousFolio(
+  cpu: Cpu,
+  mm: number,
+  vma: number,
+  vpn: number,
+  pfn: number,
+  order: number,
+): Steps<number> {
+  pageSetOwner(cpu, pfn, PAGE_TYPE_ANON, load(cpu, mm + Mm.number));
+  const anchored = yield* anonVmaPrepare(cpu, mm, vma);
+  const table = anchored ? yield* pteAlloc(cpu, mm, vpn) : 0;
+  if (table === 0) {
+    yield* putPage(cpu, pfn);
+    return VM_FAULT_OOM;
+  }
+  const index = tableIndex(vpn, 0);
+  const lock = pteLockOf(cpu, mm, table, index);
+  yield* spinLock(cpu, lock, PTE_LOCK);
+  const result = yield* installLocked(cpu, mm, table + PageTable.entries + index, pfn, order);
+  yield* spinUnlock(cpu, lock, PTE_LOCK);
+  if (result !== VM_FAULT_DONE) yield* putPage(cpu, pfn);
+  return result === RACED ? VM_FAULT_DONE : result;
+}
+
+/** Somebody else mapped the page first; to the faulting thread that is as good. */
+const RACED = 3;
+
+/**
+ * Fills the PTEs from `entry` on. Caller holds their lock, so the test of MMF_UNSTABLE cannot be overtaken: a reaper
+ * that set it later takes this lock later, and zaps what is installed here.
+ */
+function* installLocked(cpu: Cpu, mm: number, entry: number, pfn: number, order: number): Steps<number> {
+  const pages = 1 << order;
+  for (let i = 0; i < pages; i++) if (load(cpu, entry + i) !== 0) return RACED;
+  if (yield* mmFlagSet(cpu, mm, MMF_UNSTABLE)) return VM_FAULT_SIGBUS;
+  if (pages > 1) yield* folioRefAdd(cpu, pfn, pages - 1);
+  yield* folioAddRmap(cpu, pfn, pages);
+  yield* addMmCounter(cpu, mm, MM_ANONPAGES, pages);
+  for (let i = 0; i < pages; i++) store(cpu, entry + i, ((pfn + i) << PTE_SHIFT) | PTE_PRESENT | PTE_WRITE);
+  return VM_FAULT_DONE;
+}
+
+/** Translates `vpn` as the MMU does on a TLB miss: 0 where nothing is mapped. */
+function* walkTables(cpu: Cpu, mm: number, vpn: number): Steps<number> {
+  const table = yield* findPteTable(cpu, mm, vpn);
+  if (table === 0) return 0;
+  const lock = pteLockOf(cpu, mm, table, tableIndex(vpn, 0));
+  yield* spinLock(cpu, lock, MMU_WALK);
+  const pte = load(cpu, table + PageTable.entries + tableIndex(vpn, 0));
+  yield* spinUnlock(cpu, lock, MMU_WALK);
+  return (pte & PTE_PRESENT) === 0 ? 0 : pte >>> PTE_SHIFT;
+}
+
+/**
+ * A user-space store of `value` to page `vpn`; false when nothing is mapped there (the caller faults and retries).
+ * The caller's thread runs on this CPU, which `tlbActivate` made known to the mm, and page tables outlive it.
+ */
+export function* userStore(cpu: Cpu, mm: number, vpn: number, value: number): Steps<boolean> {
+  for (;;) {
+    const generation = yield* tlbGeneration(cpu);
+    if (tlbLookup(cpu, mm, vpn, generation) === 0) {
+      const walked = yield* walkTables(cpu, mm, vpn);
+      if (walked === 0) return false;
+      tlbFill(cpu, mm, vpn, walked, generation);
+    }
+    yield* beginUserAccess(cpu);
+    const pfn = tlbLookup(cpu, mm, vpn, yield* tlbGeneration(cpu));
+    if (pfn !== 0) yield* atomicStore(cpu, framesOf(cpu) + pfn * Frame.WORDS + Frame.data, value);
+    yield* endUserAccess(cpu);
+    if (pfn !== 0) return true;
+  }
+}

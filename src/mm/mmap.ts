@@ -1,0 +1,40 @@
+/** Adding a mapping (mm/mmap.c, mm/vma.c: mmap_region without merging; v6.14). */
+
+import type { Cpu, Steps } from "../arena/cpu.ts";
+import { fetchAdd, load, store } from "../arena/mem.ts";
+import { assert } from "../base/assert.ts";
+import { CpuMm } from "./cpu-mm.ts";
+import { MmGlobals, setting, VMAS_IN_LIST } from "./globals.ts";
+import { MTREE_OK, mtreeInsert } from "./maple-tree/index.ts";
+import { Mm } from "./mm-struct.ts";
+import { userPages } from "./page-table.ts";
+import { slabAlloc, slabFree } from "./slab.ts";
+import { initVma, VM_ACCOUNT } from "./vma.ts";
+import { vmaUpTo } from "./vma-iter.ts";
+import { vmaListInsert } from "./vma-list.ts";
+
+/**
+ * Maps `pages` virtual pages from page number `start` on with `flags` (VM_*); returns the VMA, 0 when out of memory
+ * or when the range is taken. Caller holds mmap_lock for writing, or the mm is not published yet.
+ */
+export function* mmapRegion(cpu: Cpu, mm: number, start: number, pages: number, flags: number): Steps<number> {
+  assert(pages > 0 && start >= 0, `mmapRegion: ${pages} pages at ${start}`);
+  assert(
+    start + pages <= userPages(setting(cpu, MmGlobals.levels)),
+    `mmapRegion: page ${start + pages} is no user page`,
+  );
+  const vmas = cpu.machine + MmGlobals.vmas;
+  const vma = yield* slabAlloc(cpu, vmas);
+  if (vma === 0) return 0;
+  initVma(cpu, vma, mm, start, start + pages, flags);
+  const below = vmaUpTo(cpu, mm, cpu.mm + CpuMm.walk, start);
+  if ((yield* mtreeInsert(cpu, mm + Mm.tree, start, start + pages - 1, vma)) !== MTREE_OK) {
+    yield* slabFree(cpu, vmas, vma);
+    return 0;
+  }
+  if (setting(cpu, MmGlobals.vmaStore) === VMAS_IN_LIST) vmaListInsert(cpu, mm + Mm.mmap, vma, below);
+  store(cpu, mm + Mm.mapCount, load(cpu, mm + Mm.mapCount) + 1);
+  store(cpu, mm + Mm.totalVm, (load(cpu, mm + Mm.totalVm) + pages) | 0);
+  if ((flags & VM_ACCOUNT) !== 0) yield* fetchAdd(cpu, cpu.machine + MmGlobals.committed, pages);
+  return vma;
+}

@@ -1,0 +1,181 @@
+/**
+ * Allocating and freeing pages (mm/page_alloc.c: __alloc_pages, get_page_from_freelist, __alloc_pages_slowpath;
+ * mm/swap.c: release_pages; v6.6).
+ *
+ * There is no reclaim: when the watermarks refuse, the slow path gives back this CPU's own lists and then asks the
+ * OOM killer. Left out: memory policies, cpusets, compaction, CMA, memcg charge.
+ *
+ * Thread safety: callable by any CPU without locks; takes zone_lock only, so it nests inside every other lock.
+ */
+
+import type { Cpu, Steps } from "../arena/cpu.ts";
+import { fetchAdd } from "../arena/mem.ts";
+import { Violation } from "../base/errors.ts";
+import { spinLock, spinUnlock } from "../sync/spinlock.ts";
+import { accountFreePages, smallestFree, takeBlock } from "./buddy.ts";
+import {
+  checkPut,
+  countName,
+  FRAME_REF_ONE,
+  Frame,
+  frameAddress,
+  framesOf,
+  freshLink,
+  linkOrder,
+  linkType,
+  PAGE_TYPE_TAIL,
+  PageGlobals,
+  tailHead,
+  tailLink,
+} from "./page.ts";
+import { CpuPcp, cpuPcp, drainPages, freeUnrefPage, PAGE_ALLOC_COSTLY_ORDER, rmqueuePcplist, zonePcp } from "./pcp.ts";
+import {
+  ALLOC_MIN_RESERVE,
+  ALLOC_NO_WATERMARKS,
+  ALLOC_NON_BLOCK,
+  ALLOC_OOM,
+  ALLOC_WMARK_LOW,
+  ALLOC_WMARK_MIN,
+  wmarkPages,
+  ZONE_LOCK,
+  Zone,
+  zoneWatermarkOk,
+} from "./zone.ts";
+
+/** May use part of the min watermark. */
+export const __GFP_HIGH = 1;
+/** May wait for memory: reclaim, OOM killer. */
+export const __GFP_DIRECT_RECLAIM = 2;
+/** Fails rather than have the OOM killer called. */
+export const __GFP_RETRY_MAYFAIL = 4;
+/** Ignores the watermarks. */
+export const __GFP_MEMALLOC = 8;
+/** Stands for `tsk_is_oom_victim(current)`, which the allocator cannot see from here. */
+export const GFP_OOM_VICTIM = 16;
+
+export const GFP_KERNEL = __GFP_DIRECT_RECLAIM;
+export const GFP_NOWAIT = 0;
+export const GFP_ATOMIC = __GFP_HIGH;
+
+/**
+ * `alloc_pages`: `1 << order` pages as one folio, with one reference, no mapping, no owner, content 0. Returns the pfn
+ * of its head, or 0 when the kernel's allocation would fail. Without __GFP_DIRECT_RECLAIM it never waits.
+ */
+export function* allocPages(cpu: Cpu, order: number, gfp: number): Steps<number> {
+  const pfn = yield* getPageFromFreelist(cpu, order, ALLOC_WMARK_LOW);
+  return pfn !== 0 ? pfn : yield* allocPagesSlowpath(cpu, order, gfp);
+}
+
+/** `gfp_to_alloc_flags`, and the reserves of `__gfp_pfmemalloc_flags`. */
+function gfpToAllocFlags(gfp: number): number {
+  let flags = ALLOC_WMARK_MIN;
+  if ((gfp & __GFP_HIGH) !== 0) flags |= ALLOC_MIN_RESERVE;
+  if ((gfp & __GFP_DIRECT_RECLAIM) === 0) flags |= ALLOC_NON_BLOCK;
+  if ((gfp & __GFP_MEMALLOC) !== 0) flags |= ALLOC_NO_WATERMARKS;
+  if ((gfp & GFP_OOM_VICTIM) !== 0) flags |= ALLOC_OOM;
+  return flags;
+}
+
+/** `__alloc_pages_slowpath`: down to the min watermark, then the OOM killer, for as long as it sees a way. */
+function* allocPagesSlowpath(cpu: Cpu, order: number, gfp: number): Steps<number> {
+  const flags = gfpToAllocFlags(gfp);
+  for (;;) {
+    let pfn = yield* getPageFromFreelist(cpu, order, flags);
+    if (pfn !== 0 || (gfp & __GFP_DIRECT_RECLAIM) === 0) return pfn;
+    yield* drainPages(cpu);
+    pfn = yield* getPageFromFreelist(cpu, order, flags);
+    if (pfn !== 0) return pfn;
+    const mayKill = order <= PAGE_ALLOC_COSTLY_ORDER && (gfp & (__GFP_RETRY_MAYFAIL | GFP_OOM_VICTIM)) === 0;
+    if (!mayKill || !(yield* cpu.upcalls.outOfMemory(cpu, order))) return 0;
+  }
+}
+
+/** `get_page_from_freelist`: the zones of this CPU's node first, higher zones before lower ones; 0 if all refuse. */
+function* getPageFromFreelist(cpu: Cpu, order: number, allocFlags: number): Steps<number> {
+  const words = cpu.words;
+  const zones = words[cpu.machine + PageGlobals.zonesBase] as number;
+  const count = words[cpu.machine + PageGlobals.zoneCount] as number;
+  const here = words[cpuPcp(cpu) + CpuPcp.node] as number;
+  for (let remote = 0; remote < 2; remote++) {
+    for (let i = count - 1; i >= 0; i--) {
+      const zone = zones + i * Zone.WORDS;
+      if ((words[zone + Zone.node] === here) !== (remote === 0)) continue;
+      if ((allocFlags & ALLOC_NO_WATERMARKS) === 0) {
+        const mark = wmarkPages(cpu, zone, allocFlags);
+        if (!(yield* zoneWatermarkOk(cpu, zone, order, mark, allocFlags))) continue;
+      }
+      const pfn = yield* rmqueue(cpu, zone, i, order);
+      if (pfn === 0) continue;
+      prepNewPage(cpu, pfn, order);
+      return pfn;
+    }
+  }
+  return 0;
+}
+
+/** `rmqueue`: a block from the CPU's list or, where it is too large for that, from the buddy; 0 when there is none. */
+function* rmqueue(cpu: Cpu, zone: number, index: number, order: number): Steps<number> {
+  if (order <= PAGE_ALLOC_COSTLY_ORDER) return yield* rmqueuePcplist(cpu, zonePcp(cpu, index), order);
+  let pfn = 0;
+  yield* spinLock(cpu, zone + Zone.lock, ZONE_LOCK);
+  const from = smallestFree(cpu.words, zone, order);
+  if (from >= 0) {
+    pfn = takeBlock(cpu.words, framesOf(cpu), zone, from, order);
+    yield* accountFreePages(cpu, zone, -(1 << order));
+  }
+  yield* spinUnlock(cpu, zone + Zone.lock, ZONE_LOCK);
+  return pfn;
+}
+
+/** `prep_new_page`: a free block, known to this CPU only, becomes a folio. */
+function prepNewPage(cpu: Cpu, pfn: number, order: number): void {
+  const words = cpu.words;
+  const frame = frameAddress(cpu, pfn);
+  const count = words[frame + Frame.count] as number;
+  if (count !== 0) throw new Violation("I2", `allocPages: page ${pfn} is in use or ${countName(count)}`);
+  words[frame + Frame.count] = FRAME_REF_ONE;
+  words[frame + Frame.link] = freshLink(order);
+  words[frame + Frame.data] = 0;
+  for (let tail = 1; tail < 1 << order; tail++) {
+    words[frame + tail * Frame.WORDS + Frame.link] = tailLink(pfn);
+    words[frame + tail * Frame.WORDS + Frame.data] = 0;
+  }
+  const allocated = cpuPcp(cpu) + CpuPcp.pgalloc;
+  words[allocated] = ((words[allocated] as number) + (1 << order)) | 0;
+}
+
+/** `put_page`: drops one reference on a page head; the last one frees it. Violation I2 on one too many. */
+export function* putPage(cpu: Cpu, head: number): Steps<void> {
+  const frame = frameAddress(cpu, head);
+  const old = yield* fetchAdd(cpu, frame + Frame.count, -FRAME_REF_ONE);
+  if (old === FRAME_REF_ONE) yield* freeUnrefPage(cpu, head, linkOrder(cpu.words[frame + Frame.link] as number));
+  else checkPut(head, old, 1);
+}
+
+/**
+ * `release_pages`: drops references on the pages that `n` words from `list` on name, and frees those that lose their
+ * last one. A word above 0 is a pfn, head or tail; one below 0 is minus the number of references to drop on the folio
+ * of the pfn behind it.
+ */
+export function* releasePages(cpu: Cpu, list: number, n: number): Steps<void> {
+  const words = cpu.words;
+  const frames = framesOf(cpu);
+  const end = list + n;
+  let refs = 1;
+  for (let at = list; at < end; at++) {
+    let pfn = words[at] as number;
+    if (pfn < 0) {
+      refs = -pfn;
+      continue;
+    }
+    let link = words[frames + pfn * Frame.WORDS + Frame.link] as number;
+    if (linkType(link) === PAGE_TYPE_TAIL) {
+      pfn = tailHead(link);
+      link = words[frames + pfn * Frame.WORDS + Frame.link] as number;
+    }
+    const old = yield* fetchAdd(cpu, frames + pfn * Frame.WORDS + Frame.count, -refs);
+    if (old === refs) yield* freeUnrefPage(cpu, pfn, linkOrder(link));
+    else checkPut(pfn, old, refs);
+    refs = 1;
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Page tables (include/linux/pgtable.h, mm/memory.c: __pte_alloc and its upper-level siblings; v6.18): 512 entries
+ * each, 4 or 5 levels. Level 0 holds PTEs; a table at level L > 0 holds word addresses of tables at level L - 1.
+ *
+ * Thread safety: PTEs are read and written under the PTE lock (`pteLockOf`). Upper entries are atomic: filled once
+ * under `mm->page_table_lock`, cleared only by freePgtables, when no other walker of these tables may exist.
+ */
+
+import type { Cpu, Steps } from "../arena/cpu.ts";
+import { atomicLoad, atomicStore, fetchAdd, load, store } from "../arena/mem.ts";
+import { CACHE_LINE, CACHE_PAIR, struct } from "../arena/struct.ts";
+import { assert } from "../base/assert.ts";
+import { lockClass } from "../sync/lock-class.ts";
+import { Spinlock, spinLock, spinUnlock } from "../sync/spinlock.ts";
+import { GRANULARITY_MM, GRANULARITY_TABLE, MmGlobals, setting } from "./globals.ts";
+import { Mm, PAGE_TABLE_LOCK, TABLE_BYTES } from "./mm-struct.ts";
+import { Frame, framesOf, PAGE_TYPE_TABLE, pageSetOwner } from "./page.ts";
+import { allocPages, GFP_KERNEL, putPage } from "./page-alloc.ts";
+import { SlabObject, slabAlloc, slabFree } from "./slab.ts";
+
+export const PTE_LOCK = lockClass("pte_lock");
+
+export const PTRS_PER_TABLE = 512;
+
+/** A PTE: page frame number above three flag bits; 0 is "none". */
+export const PTE_PRESENT = 1;
+export const PTE_WRITE = 2;
+/** Reserved for swap entries: the number above the flags is then a swap slot. */
+export const PTE_SWAP = 4;
+export const PTE_SHIFT = 3;
+
+/** One page-table page. The words past `entries` exist only where every PTE has a lock of its own. */
+export const PageTable = struct(
+  "pageTable",
+  {
+    slab: SlabObject,
+    /** Frame that this table occupies; set at allocation. */
+    pfn: 1,
+    /** Next table queued for freeing on a gather. */
+    nextFree: 1,
+    /** Guards the PTEs of a level-0 table. */
+    lock: { words: Spinlock.WORDS, align: CACHE_LINE },
+    entries: { words: PTRS_PER_TABLE, align: CACHE_PAIR },
+  },
+  CACHE_PAIR,
+);
+
+/** `PageTable` with one lock per PTE, for that granularity. */
+export const PageTableWithPteLocks = struct(
+  "pageTableWithPteLocks",
+  { table: PageTable, pteLocks: { words: PTRS_PER_TABLE, align: CACHE_PAIR } },
+  CACHE_PAIR,
+);
+
+/** Pages that one entry at `level` maps: 1, 512, 512^2, ... */
+export function entrySpan(level: number): number {
+  return PTRS_PER_TABLE ** level;
+}
+
+/** Index of virtual page `vpn` in a table at `level`. */
+export function tableIndex(vpn: number, level: number): number {
+  return Math.floor(vpn / entrySpan(level)) % PTRS_PER_TABLE;
+}
+
+/** The lock that guards PTE `index` of `table`. */
+export function pteLockOf(cpu: Cpu, mm: number, table: number, index: number): number {
+  const granularity = setting(cpu, MmGlobals.lockGranularity);
+  if (granularity === GRANULARITY_TABLE) return table + PageTable.lock;
+  if (granularity === GRANULARITY_MM) return mm + Mm.pageTableLock;
+  return table + PageTableWithPteLocks.pteLocks + index;
+}
+
+/** A zeroed table on a frame of its own, not yet reachable; 0 when out of memory. */
+export function* allocTable(cpu: Cpu, mm: number): Steps<number> {
+  const pfn = yield* allocPages(cpu, 0, GFP_KERNEL);
+  if (pfn === 0) return 0;
+  const table = yield* slabAlloc(cpu, cpu.machine + MmGlobals.tables);
+  if (table === 0) {
+    yield* putPage(cpu, pfn);
+    return 0;
+  }
+  pageSetOwner(cpu, pfn, PAGE_TYPE_TABLE, load(cpu, mm + Mm.number));
+  store(cpu, framesOf(cpu) + pfn * Frame.WORDS + Frame.data, table);
+  store(cpu, table + PageTable.pfn, pfn);
+  return table;
+}
+
+/** Gives a table and its frame back. No walker can reach it any more. */
+export function* freeTable(cpu: Cpu, table: number): Steps<void> {
+  const pfn = load(cpu, table + PageTable.pfn);
+  yield* slabFree(cpu, cpu.machine + MmGlobals.tables, table);
+  yield* putPage(cpu, pfn);
+}
+
+/** The entry's table, allocated and published if there is none yet (`__pte_alloc`); 0 when out of memory. */
+function* populate(cpu: Cpu, mm: number, entry: number): Steps<number> {
+  const present = yield* atomicLoad(cpu, entry);
+  if (present !== 0) return present;
+  const fresh = yield* allocTable(cpu, mm);
+  if (fresh === 0) return 0;
+  yield* spinLock(cpu, mm + Mm.pageTableLock, PAGE_TABLE_LOCK);
+  const raced = yield* atomicLoad(cpu, entry);
+  if (raced === 0) {
+    yield* fetchAdd(cpu, mm + Mm.pgtablesBytes, TABLE_BYTES);
+    yield* atomicStore(cpu, entry, fresh);
+  }
+  yield* spinUnlock(cpu, mm + Mm.pageTableLock, PAGE_TABLE_LOCK);
+  if (raced === 0) return fresh;
+  yield* freeTable(cpu, fresh);
+  return raced;
+}
+
+/** The level-0 table that maps `vpn`, upper levels filled in as needed; 0 when out of memory. */
+export function* pteAlloc(cpu: Cpu, mm: number, vpn: number): Steps<number> {
+  let table = load(cpu, mm + Mm.pgd);
+  for (let level = setting(cpu, MmGlobals.levels) - 1; level > 0; level--) {
+    table = yield* populate(cpu, mm, table + PageTable.entries + tableIndex(vpn, level));
+    if (table === 0) return 0;
+  }
+  return table;
+}
+
+/** The level-0 table that maps `vpn`, or 0 where an upper level is empty. */
+export function* findPteTable(cpu: Cpu, mm: number, vpn: number): Steps<number> {
+  let table = load(cpu, mm + Mm.pgd);
+  for (let level = setting(cpu, MmGlobals.levels) - 1; level > 0 && table !== 0; level--) {
+    table = yield* atomicLoad(cpu, table + PageTable.entries + tableIndex(vpn, level));
+  }
+  return table;
+}
+
+/** Highest virtual page + 1 that the tables of this machine can map for user space (half of the top level). */
+export function userPages(levels: number): number {
+  assert(levels === 4 || levels === 5, `userPages: ${levels} levels, expected 4 or 5`);
+  return entrySpan(levels) / 2;
+}

@@ -1,0 +1,273 @@
+/**
+ * Per-CPU page lists (mm/page_alloc.c: free_unref_page_commit, nr_pcp_free, free_pcppages_bulk, rmqueue_pcplist,
+ * rmqueue_bulk; v6.1).
+ *
+ * Per zone and order up to PAGE_ALLOC_COSTLY_ORDER a CPU keeps a list of its own. Pages enter and leave at its hot
+ * end; bulk frees take from the cold end. The lists are rings of pfns in the arena, large enough for the high mark.
+ *
+ * Two departures keep the zone's lock short. Detached pages are joined to aligned blocks before it is taken, so that
+ * neighbours freed together enter the buddy as one block (the blocks that result are the same). And a bulk free drops
+ * it after every batch of blocks, as the kernel does since 2025. Left out: `free_high`, the shrunk high mark while a
+ * zone is reclaimed, migrate types.
+ *
+ * Thread safety: private to its CPU, plain accesses throughout. Others only read it, while nothing runs.
+ */
+
+import type { Cpu, Steps } from "../arena/cpu.ts";
+import { POISON } from "../arena/mem.ts";
+import { CACHE_PAIR, struct } from "../arena/struct.ts";
+import { highestBit } from "../base/bits.ts";
+import { spinLock, spinUnlock } from "../sync/spinlock.ts";
+import { accountFreePages, freeOnePage, smallestFree, takeBlock } from "./buddy.ts";
+import { Frame, framesOf, MAX_PAGE_ORDER, PageGlobals } from "./page.ts";
+import { MAX_NR_ZONES, ZONE_LOCK, Zone, zoneOf } from "./zone.ts";
+
+/** Largest order that has per-CPU lists, and for which the allocator tries hard. */
+export const PAGE_ALLOC_COSTLY_ORDER = 3;
+export const NR_PCP_LISTS = PAGE_ALLOC_COSTLY_ORDER + 1;
+
+/** Entries lie at ring[i & mask] for i from `cold` up to `hot`, both of which wrap at 2^32. */
+export const PcpList = struct("pcpList", { ring: 1, mask: 1, cold: 1, hot: 1 });
+
+export const ZonePcp = struct("zonePcp", {
+  /** Word address of the zone. */
+  zone: 1,
+  /** Pages on all lists together. */
+  count: 1,
+  /** Bulk frees since the last allocation, as a power of two that scales the next one. */
+  freeFactor: 1,
+  lists: [PcpList, NR_PCP_LISTS],
+});
+
+/** Lies at the front of `CpuMm`, hence at `cpu.mm`. */
+export const CpuPcp = struct(
+  "cpuPcp",
+  {
+    /** NUMA node of this CPU. */
+    node: 1,
+    /** Pages ever allocated and freed by this CPU (PGALLOC, PGFREE), modulo 2^32. */
+    pgalloc: 1,
+    pgfree: 1,
+    zones: [ZonePcp, MAX_NR_ZONES],
+  },
+  CACHE_PAIR,
+);
+
+/** Word address of the calling CPU's page lists. */
+export function cpuPcp(cpu: Cpu): number {
+  return cpu.mm;
+}
+
+/** Word address of this CPU's lists for the zone number `index`. */
+export function zonePcp(cpu: Cpu, index: number): number {
+  return cpuPcp(cpu) + CpuPcp.zones + index * ZonePcp.WORDS;
+}
+
+/** Word address of this CPU's lists for the zone that holds `pfn`. */
+function zonePcpOf(cpu: Cpu, pfn: number): number {
+  const words = cpu.words;
+  let zone = words[cpu.machine + PageGlobals.zonesBase] as number;
+  let pcp = cpuPcp(cpu) + CpuPcp.zones;
+  while (pfn >= (words[zone + Zone.endPfn] as number)) {
+    zone += Zone.WORDS;
+    pcp += ZonePcp.WORDS;
+  }
+  return pcp;
+}
+
+/** Entries a ring needs: what may come until the high mark acts, and a refill, rounded up to a power of two. */
+export function pcpRingWords(high: number, batch: number, order: number): number {
+  return 2 << highestBit((high >> order) + batch + 1);
+}
+
+/**
+ * `free_unref_page`: takes back a page of which the last reference is gone. Its frame's count is 0 and nobody else
+ * knows it any more.
+ */
+export function* freeUnrefPage(cpu: Cpu, pfn: number, order: number): Steps<void> {
+  const words = cpu.words;
+  if (CHECKED) poisonPages(words, framesOf(cpu), pfn, order);
+  const freed = cpuPcp(cpu) + CpuPcp.pgfree;
+  words[freed] = ((words[freed] as number) + (1 << order)) | 0;
+  if (order > PAGE_ALLOC_COSTLY_ORDER) {
+    yield* freePagesOk(cpu, pfn, order);
+    return;
+  }
+  const pcp = zonePcpOf(cpu, pfn);
+  const list = pcp + ZonePcp.lists + order * PcpList.WORDS;
+  const hot = words[list + PcpList.hot] as number;
+  words[(words[list + PcpList.ring] as number) + (hot & (words[list + PcpList.mask] as number))] = pfn;
+  words[list + PcpList.hot] = (hot + 1) | 0;
+  const count = (words[pcp + ZonePcp.count] as number) + (1 << order);
+  words[pcp + ZonePcp.count] = count;
+  if (count >= (words[(words[pcp + ZonePcp.zone] as number) + Zone.pcpHigh] as number)) {
+    yield* freePcppagesBulk(cpu, pcp, nrPcpFree(words, pcp), order);
+  }
+}
+
+/** CHECKED: whoever still uses the page meets POISON. */
+function poisonPages(words: Int32Array, frames: number, pfn: number, order: number): void {
+  const end = frames + (pfn + (1 << order)) * Frame.WORDS;
+  for (let frame = frames + pfn * Frame.WORDS; frame < end; frame += Frame.WORDS) {
+    words[frame + Frame.link] = POISON;
+    words[frame + Frame.data] = POISON;
+  }
+}
+
+/** `__free_pages_ok`: a block too large for the per-CPU lists goes to the buddy at once. */
+function* freePagesOk(cpu: Cpu, pfn: number, order: number): Steps<void> {
+  const zone = zoneOf(cpu, pfn);
+  yield* spinLock(cpu, zone + Zone.lock, ZONE_LOCK);
+  freeOnePage(cpu.words, framesOf(cpu), zone, pfn, order);
+  yield* accountFreePages(cpu, zone, 1 << order);
+  yield* spinUnlock(cpu, zone + Zone.lock, ZONE_LOCK);
+}
+
+/** `nr_pcp_free`: pages to free at the high mark; twice as many each time while nothing is allocated. */
+function nrPcpFree(words: Int32Array, pcp: number): number {
+  const zone = words[pcp + ZonePcp.zone] as number;
+  const batch = words[zone + Zone.pcpBatch] as number;
+  const most = (words[zone + Zone.pcpHigh] as number) - batch;
+  const factor = words[pcp + ZonePcp.freeFactor] as number;
+  const pages = batch << factor;
+  if (pages < most) words[pcp + ZonePcp.freeFactor] = factor + 1;
+  return Math.min(pages, most);
+}
+
+/** `free_pcppages_bulk`: gives `pages` pages (or all there are) to the buddy, those on the list of `order` first. */
+function* freePcppagesBulk(cpu: Cpu, pcp: number, pages: number, order: number): Steps<void> {
+  const words = cpu.words;
+  let left = pages;
+  for (let i = 0; i < NR_PCP_LISTS && left > 0; i++) {
+    const k = (order + i) % NR_PCP_LISTS;
+    const list = pcp + ZonePcp.lists + k * PcpList.WORDS;
+    const held = ((words[list + PcpList.hot] as number) - (words[list + PcpList.cold] as number)) | 0;
+    const taken = Math.min(held, (left + (1 << k) - 1) >> k);
+    yield* freeColdPages(cpu, pcp, list, k, taken);
+    left -= taken << k;
+  }
+}
+
+/** Detaches `entries` blocks of `order` from the cold end of a list and frees them. */
+function* freeColdPages(cpu: Cpu, pcp: number, list: number, order: number, entries: number): Steps<void> {
+  const words = cpu.words;
+  const zone = words[pcp + ZonePcp.zone] as number;
+  const ring = words[list + PcpList.ring] as number;
+  const mask = words[list + PcpList.mask] as number;
+  const cold = words[list + PcpList.cold] as number;
+  words[list + PcpList.cold] = (cold + entries) | 0;
+  words[pcp + ZonePcp.count] = (words[pcp + ZonePcp.count] as number) - (entries << order);
+  for (let done = 0; done < entries; ) {
+    const slot = (cold + done) & mask;
+    const stretch = Math.min(entries - done, mask + 1 - slot);
+    const blocks = coalesce(words, ring + slot, stretch, order);
+    yield* freeBlocks(cpu, zone, ring + slot, blocks);
+    done += stretch;
+  }
+}
+
+/**
+ * Rewrites `entries` pfns of blocks of `order` as fewer, larger, aligned blocks where neighbours follow each other in
+ * ascending order. Each block becomes the word pfn * 2 + 2^order, whose lowest set bit tells the order, as a pfn is
+ * a multiple of 2^order. Returns how many there are.
+ */
+function coalesce(words: Int32Array, at: number, entries: number, order: number): number {
+  const step = 1 << order;
+  let blocks = at;
+  for (let i = 0; i < entries; ) {
+    let pfn = words[at + i] as number;
+    let end = pfn + step;
+    i++;
+    while (i < entries && words[at + i] === end) {
+      end += step;
+      i++;
+    }
+    while (pfn < end) {
+      const size = Math.min(pfn & -pfn, 1 << highestBit(end - pfn), 1 << MAX_PAGE_ORDER);
+      words[blocks++] = pfn * 2 + size;
+      pfn += size;
+    }
+  }
+  return blocks - at;
+}
+
+/** Frees the blocks that `coalesce` left at `at`; takes the zone's lock for one batch of them at a time. */
+function* freeBlocks(cpu: Cpu, zone: number, at: number, blocks: number): Steps<void> {
+  const words = cpu.words;
+  const frames = framesOf(cpu);
+  const batch = words[zone + Zone.pcpBatch] as number;
+  for (let i = 0; i < blocks; ) {
+    const stop = Math.min(blocks, i + batch);
+    let pages = 0;
+    yield* spinLock(cpu, zone + Zone.lock, ZONE_LOCK);
+    for (; i < stop; i++) {
+      const block = words[at + i] as number;
+      const size = block & -block;
+      freeOnePage(words, frames, zone, (block - size) >> 1, highestBit(size));
+      pages += size;
+    }
+    yield* accountFreePages(cpu, zone, pages);
+    yield* spinUnlock(cpu, zone + Zone.lock, ZONE_LOCK);
+  }
+}
+
+/** `rmqueue_pcplist`: a block of `order` from this CPU's list, which is refilled when empty; 0 when that fails. */
+export function* rmqueuePcplist(cpu: Cpu, pcp: number, order: number): Steps<number> {
+  const words = cpu.words;
+  const list = pcp + ZonePcp.lists + order * PcpList.WORDS;
+  words[pcp + ZonePcp.freeFactor] = (words[pcp + ZonePcp.freeFactor] as number) >> 1;
+  if (words[list + PcpList.hot] === words[list + PcpList.cold]) {
+    const batch = words[(words[pcp + ZonePcp.zone] as number) + Zone.pcpBatch] as number;
+    yield* rmqueueBulk(cpu, pcp, list, order, batch > 1 ? Math.max(batch >> order, 2) : 1);
+    if (words[list + PcpList.hot] === words[list + PcpList.cold]) return 0;
+  }
+  const hot = ((words[list + PcpList.hot] as number) - 1) | 0;
+  words[list + PcpList.hot] = hot;
+  words[pcp + ZonePcp.count] = (words[pcp + ZonePcp.count] as number) - (1 << order);
+  return words[(words[list + PcpList.ring] as number) + (hot & (words[list + PcpList.mask] as number))] as number;
+}
+
+/**
+ * `rmqueue_bulk`: up to `wanted` blocks of `order` from the buddy, queued so that they are used in the order in which
+ * they were taken: ascending. Blocks are taken as large as fits, which gives what taking one by one would.
+ */
+function* rmqueueBulk(cpu: Cpu, pcp: number, list: number, order: number, wanted: number): Steps<void> {
+  const words = cpu.words;
+  const frames = framesOf(cpu);
+  const zone = words[pcp + ZonePcp.zone] as number;
+  let left = wanted;
+  yield* spinLock(cpu, zone + Zone.lock, ZONE_LOCK);
+  while (left > 0) {
+    const from = smallestFree(words, zone, order);
+    if (from < 0) break;
+    const size = Math.min(from, order + highestBit(left));
+    const pfn = takeBlock(words, frames, zone, from, size);
+    queueCold(words, list, pfn, order, 1 << (size - order));
+    left -= 1 << (size - order);
+  }
+  const pages = (wanted - left) << order;
+  yield* accountFreePages(cpu, zone, -pages);
+  yield* spinUnlock(cpu, zone + Zone.lock, ZONE_LOCK);
+  words[pcp + ZonePcp.count] = (words[pcp + ZonePcp.count] as number) + pages;
+}
+
+/** Queues `entries` neighbouring blocks of `order` behind the cold end, the first of them nearest to the hot end. */
+function queueCold(words: Int32Array, list: number, first: number, order: number, entries: number): void {
+  const ring = words[list + PcpList.ring] as number;
+  const mask = words[list + PcpList.mask] as number;
+  let cold = words[list + PcpList.cold] as number;
+  for (let i = 0; i < entries; i++) {
+    cold = (cold - 1) | 0;
+    words[ring + (cold & mask)] = first + (i << order);
+  }
+  words[list + PcpList.cold] = cold;
+}
+
+/** `drain_pages`: gives everything on the calling CPU's lists back to the buddy. */
+export function* drainPages(cpu: Cpu): Steps<void> {
+  const zones = cpu.words[cpu.machine + PageGlobals.zoneCount] as number;
+  for (let i = 0; i < zones; i++) {
+    const pcp = zonePcp(cpu, i);
+    yield* freePcppagesBulk(cpu, pcp, cpu.words[pcp + ZonePcp.count] as number, 0);
+  }
+}

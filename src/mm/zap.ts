@@ -1,0 +1,145 @@
+/**
+ * Unmapping pages: zap_pte_range and the walk down to it (mm/memory.c: unmap_page_range, zap_*_range; v6.14).
+ *
+ * Thread safety: caller holds mmap_lock for reading, or owns the mm exclusively, and has a gather open. Any number
+ * of CPUs may zap the same range: each present PTE is cleared, and accounted, by exactly one of them, because both
+ * happen under the PTE lock. Upper levels are only read.
+ *
+ * The lock is held for one table at most. Inside it per page: clear the PTE, remove the rmap, queue the page. The
+ * lock is left early when a reschedule is due or the gather is full; in the latter case the TLB is flushed under
+ * the lock and the pages are freed after it.
+ */
+
+import type { Cpu, Steps } from "../arena/cpu.ts";
+import { atomicLoad, load, store } from "../arena/mem.ts";
+import { noteProgress } from "../sync/lock-stat.ts";
+import { spinLock, spinTrylock, spinUnlock } from "../sync/spinlock.ts";
+import { CpuMm, count } from "./cpu-mm.ts";
+import { GRANULARITY_PTE, MmGlobals, setting } from "./globals.ts";
+import { addMmCounter } from "./mm.ts";
+import { MM_ANONPAGES, Mm } from "./mm-struct.ts";
+import { MmuGather, tlbFlushMmu, tlbFlushMmuTlbonly, tlbNextBatch } from "./mmu-gather.ts";
+import { folioEnd, folioHead, folioRemoveRmap } from "./page.ts";
+import { entrySpan, PageTable, PTE_LOCK, PTE_SHIFT, PTRS_PER_TABLE, pteLockOf, tableIndex } from "./page-table.ts";
+
+/** Wait for each table's lock, or leave tables whose lock is held. */
+export const ZAP_WAIT = 0;
+export const ZAP_TRY = 1;
+
+/**
+ * `unmap_page_range`: zaps virtual pages [start, end) of one VMA. Returns false when ZAP_TRY met a held lock; what
+ * lies behind that table is then still mapped.
+ */
+export function* unmapPageRange(cpu: Cpu, mm: number, start: number, end: number, mode: number): Steps<boolean> {
+  const top = setting(cpu, MmGlobals.levels) - 1;
+  return yield* zapTable(cpu, mm, load(cpu, mm + Mm.pgd), top, start, end, mode);
+}
+
+/** Zaps what `[start, end)` covers of the table at `level`; the range lies inside this table. */
+function* zapTable(
+  cpu: Cpu,
+  mm: number,
+  table: number,
+  level: number,
+  start: number,
+  end: number,
+  mode: number,
+): Steps<boolean> {
+  if (level === 0) {
+    const first = tableIndex(start, 0);
+    return yield* zapPteRange(cpu, mm, table, first, first + (end - start), mode);
+  }
+  const span = entrySpan(level);
+  for (let at = start; at < end; ) {
+    const next = Math.min(end, at - (at % span) + span);
+    const below = yield* atomicLoad(cpu, table + PageTable.entries + tableIndex(at, level));
+    if (below !== 0 && !(yield* zapTable(cpu, mm, below, level - 1, at, next, mode))) return false;
+    at = next;
+  }
+  return true;
+}
+
+/** `zap_pte_range`: entries [first, last) of one level-0 table. */
+function* zapPteRange(cpu: Cpu, mm: number, table: number, first: number, last: number, mode: number): Steps<boolean> {
+  const perPte = setting(cpu, MmGlobals.lockGranularity) === GRANULARITY_PTE;
+  for (let index = first; index < last; ) {
+    const lock = pteLockOf(cpu, mm, table, index);
+    if (mode === ZAP_WAIT) yield* spinLock(cpu, lock, PTE_LOCK);
+    else if (!(yield* spinTrylock(cpu, lock, PTE_LOCK))) return false;
+    index = yield* zapLocked(cpu, mm, table, index, perPte ? index + 1 : last);
+    const full = load(cpu, cpu.gather + MmuGather.used) >= load(cpu, cpu.gather + MmuGather.capacity);
+    if (full) yield* tlbFlushMmuTlbonly(cpu);
+    yield* spinUnlock(cpu, lock, PTE_LOCK);
+    if (full) yield* tlbFlushMmu(cpu);
+  }
+  count(cpu, CpuMm.tablesZapped);
+  noteProgress(cpu);
+  return true;
+}
+
+/** PTEs this CPU may still look at before it has to let others run (`need_resched`). */
+function tickBudget(cpu: Cpu): number {
+  const every = setting(cpu, MmGlobals.reschedEvery);
+  return every === 0 ? PTRS_PER_TABLE : load(cpu, cpu.mm + CpuMm.reschedIn);
+}
+
+/** Counts entries against the tick; at the tick the CPU reschedules once it is out of the lock. */
+function spendTick(cpu: Cpu, entries: number): void {
+  const every = setting(cpu, MmGlobals.reschedEvery);
+  if (every === 0) return;
+  const left = load(cpu, cpu.mm + CpuMm.reschedIn) - entries;
+  if (left <= 0) count(cpu, CpuMm.resched);
+  store(cpu, cpu.mm + CpuMm.reschedIn, left > 0 ? left : every);
+}
+
+/** Clears PTEs from `first` on until `last`, a due reschedule or a full gather; returns where it stopped. */
+function* zapLocked(cpu: Cpu, mm: number, table: number, first: number, last: number): Steps<number> {
+  const entries = table + PageTable.entries;
+  const stop = Math.min(last, first + tickBudget(cpu));
+  let zapped = 0;
+  let index = first;
+  while (index < stop) {
+    const pte = load(cpu, entries + index);
+    if (pte === 0) {
+      index++;
+      continue;
+    }
+    const run = folioRun(cpu, entries + index, pte, stop - index);
+    for (let i = 0; i < run; i++) store(cpu, entries + index + i, 0);
+    yield* folioRemoveRmap(cpu, folioHead(cpu, pte >>> PTE_SHIFT), run);
+    zapped += run;
+    index += run;
+    if (!(yield* gatherPages(cpu, pte >>> PTE_SHIFT, run))) break;
+  }
+  spendTick(cpu, index - first);
+  if (zapped > 0) {
+    store(cpu, cpu.gather + MmuGather.needFlush, 1);
+    count(cpu, CpuMm.ptesZapped, zapped);
+    yield* addMmCounter(cpu, mm, MM_ANONPAGES, -zapped);
+  }
+  return index;
+}
+
+/** How many PTEs from `entry` on map consecutive pages of the folio that `pte` maps a page of, at most `limit`. */
+function folioRun(cpu: Cpu, entry: number, pte: number, limit: number): number {
+  const pfn = pte >>> PTE_SHIFT;
+  const end = folioEnd(cpu, pfn);
+  const most = Math.min(limit, end - pfn);
+  let run = 1;
+  while (run < most && load(cpu, entry + run) >>> PTE_SHIFT === pfn + run) run++;
+  return run;
+}
+
+/** `__tlb_remove_folio_pages`: queues the pages; false when the gather has to be flushed before the next one. */
+function* gatherPages(cpu: Cpu, pfn: number, run: number): Steps<boolean> {
+  const gather = cpu.gather;
+  let used = load(cpu, gather + MmuGather.used);
+  if (run > 1) {
+    store(cpu, gather + MmuGather.pages + used, -run);
+    used++;
+  }
+  store(cpu, gather + MmuGather.pages + used, pfn);
+  used++;
+  store(cpu, gather + MmuGather.used, used);
+  return used < load(cpu, gather + MmuGather.capacity) || (yield* tlbNextBatch(cpu));
+}

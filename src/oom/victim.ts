@@ -1,0 +1,41 @@
+/** Marking a victim (mm/oom_kill.c: mark_oom_victim, v6.18) and mmput_async (kernel/fork.c). */
+
+import type { Cpu, Steps } from "../arena/cpu.ts";
+import { atomicStore, cmpxchg, fetchAdd, load, xchg } from "../arena/mem.ts";
+import { assert } from "../base/assert.ts";
+import { mmdrop, mmgrab } from "../mm/mm.ts";
+import { Mm } from "../mm/mm-struct.ts";
+import { Task } from "../task/task.ts";
+import { OomGlobals } from "./globals.ts";
+
+/** `mark_oom_victim`: gives the task TIF_MEMDIE and pins its mm. The caller holds task_lock, or the task is current. */
+export function* markOomVictim(cpu: Cpu, task: number): Steps<void> {
+  const mm = load(cpu, task + Task.mm);
+  assert(mm !== 0, "markOomVictim: the task has no mm");
+  yield* atomicStore(cpu, task + Task.tifMemdie, 1);
+  if ((yield* cmpxchg(cpu, task + Task.oomMm, 0, mm)) === 0) yield* mmgrab(cpu, mm);
+}
+
+/** The end of the victim's signal_struct: drops what `markOomVictim` pinned. */
+export function* putOomMm(cpu: Cpu, task: number): Steps<void> {
+  const mm = yield* xchg(cpu, task + Task.oomMm, 0);
+  if (mm !== 0) yield* mmdrop(cpu, mm);
+}
+
+/** `mmput_async`: like mmput, but the last user's teardown is left to a worker, so the reaper cannot get stuck in it. */
+export function* mmputAsync(cpu: Cpu, mm: number): Steps<void> {
+  const users = yield* fetchAdd(cpu, mm + Mm.mmUsers, -1);
+  assert(users > 0, "mmputAsync: no user left");
+  if (users > 1) return;
+  const queued = yield* xchg(cpu, cpu.machine + OomGlobals.asyncMmput, mm);
+  assert(queued === 0, "mmputAsync: a teardown is queued already");
+}
+
+/** The worker: tears down what `mmputAsync` queued, if anything. Returns whether it did. */
+export function* runAsyncMmput(cpu: Cpu): Steps<boolean> {
+  const mm = yield* xchg(cpu, cpu.machine + OomGlobals.asyncMmput, 0);
+  if (mm === 0) return false;
+  yield* cpu.upcalls.exitMmap(cpu, mm);
+  yield* mmdrop(cpu, mm);
+  return true;
+}

@@ -1,0 +1,155 @@
+/**
+ * A victim's address space as data: which VMAs it has and which of their pages are present when it is killed.
+ * A layout never holds an object per page: 2^28 pages are as cheap to describe as one.
+ */
+
+import { UsageError } from "../base/errors.ts";
+import { MAX_VPN } from "../mm/vpn.ts";
+
+/** Pages that are present: [offset, count, offset, count, ...] from the VMA's start, ascending, never touching. */
+export type PageRuns = ArrayLike<number>;
+
+export interface LayoutVma {
+  /** Virtual page number of its first 4 KiB page. */
+  readonly startVpn: number;
+  readonly pages: number;
+  /** VM_* of `mm/vma`. */
+  readonly flags: number;
+  readonly present: "all" | PageRuns;
+  /** Aligned, wholly present blocks of 2^folioOrder pages are one folio each; 0 when left out. */
+  readonly folioOrder?: number;
+}
+
+export interface Layout {
+  readonly name: string;
+  /** What it is for, in a sentence. */
+  readonly idea: string;
+  /** Ascending by address, never overlapping. */
+  readonly vmas: readonly LayoutVma[];
+  /** What the reader of a result must know about it (what was left out, what is a guess). */
+  readonly notes: readonly string[];
+}
+
+/** What the user asks of a layout; what is left out, the layout decides. */
+export interface LayoutRequest {
+  readonly pages?: number;
+  readonly vmas?: number;
+  /** Drives every choice of the layout: same request, same layout. */
+  readonly seed: number;
+}
+
+/** A named way to make layouts. A new one is a file in `layouts/` and a line in its index. */
+export interface LayoutKind {
+  readonly name: string;
+  readonly idea: string;
+  /** @throws UsageError when the request cannot be met; NotAvailable when this machine lacks what it needs. */
+  build(request: LayoutRequest): Layout;
+}
+
+/** This machine lacks what a layout needs; a bench says so and goes on with the others. */
+export class NotAvailable extends UsageError {}
+
+export interface LayoutCounts {
+  readonly vmas: number;
+  /** Pages of all VMAs, present or not. */
+  readonly mappedPages: number;
+  readonly presentPages: number;
+  /** PTE tables that hold a present page: the locks that victim and reaper can meet on. */
+  readonly pteTables: number;
+  /** Page-table levels that its highest address needs. */
+  readonly levels: 4 | 5;
+}
+
+export const PAGE_SIZE = 4096;
+/** Pages that one PTE table maps. */
+export const PTRS_PER_PTE = 512;
+/** First virtual page number above user space with four levels (47-bit user addresses, x86-64). */
+export const USER_VPN_4LEVEL = 2 ** 35;
+/** Where synthetic layouts begin: 0x5500_0000_0000, about where a position-independent program's heap does. */
+export const LAYOUT_START_VPN = 0x5_5000_0000;
+
+/** Largest folio order, as the kernel's MAX_PAGE_ORDER. */
+const MAX_FOLIO_ORDER = 10;
+
+export function presentPages(vma: LayoutVma): number {
+  if (vma.present === "all") return vma.pages;
+  let pages = 0;
+  for (let i = 1; i < vma.present.length; i += 2) pages += vma.present[i] as number;
+  return pages;
+}
+
+/** Calls `visit` with first page (virtual page number) and length of each run of present pages, ascending. */
+export function forEachRun(vma: LayoutVma, visit: (vpn: number, pages: number) => void): void {
+  if (vma.present === "all") {
+    visit(vma.startVpn, vma.pages);
+    return;
+  }
+  for (let i = 0; i < vma.present.length; i += 2) {
+    visit(vma.startVpn + (vma.present[i] as number), vma.present[i + 1] as number);
+  }
+}
+
+export function countLayout(layout: Layout): LayoutCounts {
+  let mapped = 0;
+  let present = 0;
+  let tables = 0;
+  let lastTable = -1;
+  for (const vma of layout.vmas) {
+    mapped += vma.pages;
+    forEachRun(vma, (vpn, pages) => {
+      const first = Math.max(Math.floor(vpn / PTRS_PER_PTE), lastTable + 1);
+      lastTable = Math.floor((vpn + pages - 1) / PTRS_PER_PTE);
+      tables += Math.max(0, lastTable - first + 1);
+      present += pages;
+    });
+  }
+  const last = layout.vmas.at(-1);
+  const end = last === undefined ? 0 : last.startVpn + last.pages;
+  return {
+    vmas: layout.vmas.length,
+    mappedPages: mapped,
+    presentPages: present,
+    pteTables: tables,
+    levels: end > USER_VPN_4LEVEL ? 5 : 4,
+  };
+}
+
+/** Returns the layout if it holds what its types promise; user files may not. @throws UsageError */
+export function checkLayout(layout: Layout): Layout {
+  let end = 0;
+  for (const [index, vma] of layout.vmas.entries()) {
+    const problem = problemOf(vma, end);
+    if (problem !== undefined) throw new UsageError(`layout ${layout.name}: VMA ${index}: ${problem}`);
+    end = vma.startVpn + vma.pages;
+  }
+  if (layout.vmas.length === 0) throw new UsageError(`layout ${layout.name}: has no VMA, expected at least one`);
+  return layout;
+}
+
+function problemOf(vma: LayoutVma, end: number): string | undefined {
+  const order = vma.folioOrder ?? 0;
+  if (!isCount(vma.startVpn) || !isCount(vma.pages) || vma.pages === 0) {
+    return `startVpn ${vma.startVpn}, pages ${vma.pages}, expected whole numbers`;
+  }
+  if (vma.startVpn < end) return `begins at page ${vma.startVpn}, expected ${end} or more (ascending, no overlap)`;
+  if (vma.startVpn + vma.pages - 1 > MAX_VPN) return `ends beyond page ${MAX_VPN}, the last of five levels`;
+  if (!isCount(order) || order > MAX_FOLIO_ORDER) return `folioOrder ${order}, expected 0..${MAX_FOLIO_ORDER}`;
+  return vma.present === "all" ? undefined : problemOfRuns(vma.present, vma.pages);
+}
+
+function problemOfRuns(runs: PageRuns, pages: number): string | undefined {
+  if (runs.length % 2 !== 0) return `present has ${runs.length} numbers, expected [offset, count, ...]`;
+  let end = -1;
+  for (let i = 0; i < runs.length; i += 2) {
+    const offset = runs[i] as number;
+    const count = runs[i + 1] as number;
+    if (!isCount(offset) || !isCount(count) || count === 0) return `run ${i / 2} is [${offset}, ${count}]`;
+    if (offset <= end) return `run ${i / 2} begins at ${offset}, expected more than ${end}`;
+    end = offset + count;
+  }
+  return end > pages ? `its present pages end at ${end}, beyond its ${pages} pages` : undefined;
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}

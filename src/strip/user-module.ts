@@ -1,0 +1,134 @@
+/**
+ * Loads a user's own protocol, order or scenario: a file outside the package, stripped and checked like the kernel.
+ *
+ * `oomrace/kernel` inside it means the kernel variant that runs it, as the very module instance that the thread has
+ * loaded. Main thread and workers use one build of it: `buildUserModule` gives its URL, each thread imports that.
+ */
+
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, extname, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { build, type Plugin } from "esbuild";
+import { UsageError } from "../base/errors.ts";
+import { distUrl } from "./dist.ts";
+import type { KnownNames } from "./names.ts";
+import { stripPlugin } from "./plugin.ts";
+import { fileLabel, refusalsOf, type SourceText } from "./source.ts";
+import { analyse, describeRefusals } from "./strip.ts";
+import { buildFlags, type Variant } from "./variants.ts";
+
+const EXTENSIONS = [".ts", ".mts", ".js", ".mjs"];
+
+/** What users' modules may import of the package, and the built file that stands for it. */
+const PACKAGE_MODULES: Record<string, (variant: Variant) => string> = {
+  oomrace: () => "index.js",
+  "oomrace/kernel": (variant) => `kernel-${variant}.js`,
+};
+
+const builds = new Map<string, Promise<string>>();
+let folder: string | undefined;
+
+/** A folder of this thread's own, removed when it ends. */
+function buildFolder(): string {
+  if (folder) return folder;
+  const made = mkdtempSync(join(tmpdir(), "oomrace-"));
+  process.once("exit", () => rmSync(made, { recursive: true, force: true }));
+  folder = made;
+  return made;
+}
+
+/**
+ * Builds the module at `path` for one variant and returns the URL to import. The built file lives as long as the
+ * calling thread, and is built once in it. Throws UsageError: a line for each thing that is wrong, "file:line:column: reason".
+ */
+export function buildUserModule(path: string, variant: Variant): Promise<string> {
+  const entry = resolve(path);
+  const key = `${variant}:${entry}`;
+  const known = builds.get(key);
+  if (known) return known;
+  const made = buildOnce(entry, variant, `${builds.size}-${variant}.mjs`);
+  builds.set(key, made);
+  return made;
+}
+
+/** Builds and imports the module at `path`; returns its exports. Throws UsageError. */
+export async function loadUserModule(path: string, variant: Variant): Promise<Record<string, unknown>> {
+  const url = await buildUserModule(path, variant);
+  try {
+    return (await import(url)) as Record<string, unknown>;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`${fileLabel(resolve(path))}: cannot be loaded: ${reason}`, { cause: error });
+  }
+}
+
+async function buildOnce(entry: string, variant: Variant, name: string): Promise<string> {
+  if (!EXTENSIONS.includes(extname(entry))) {
+    throw new UsageError(`${fileLabel(entry)}: not a module (expected ${EXTENSIONS.join(", ")})`);
+  }
+  if (!existsSync(entry) || !statSync(entry).isFile()) throw new UsageError(`${fileLabel(entry)}: no such file`);
+  const real = realpathSync(entry);
+  const known = JSON.parse(readFileSync(distUrl("generators.json"), "utf8")) as KnownNames;
+  const analysis = await analyse(collectSources(real), known);
+  if (analysis.refusals.length > 0) throw new UsageError(describeRefusals(analysis.refusals));
+  try {
+    const result = await build({
+      entryPoints: [real],
+      bundle: true,
+      write: false,
+      platform: "node",
+      format: "esm",
+      target: "node20.19",
+      sourcemap: "inline",
+      define: buildFlags(variant),
+      plugins: [packagePlugin(variant), stripPlugin(analysis, variant, true)],
+      logLevel: "silent",
+    });
+    const file = join(buildFolder(), name);
+    writeFileSync(file, result.outputFiles[0]!.contents);
+    return pathToFileURL(file).href;
+  } catch (error) {
+    throw new UsageError(describeRefusals(refusalsOf(error, entry)), { cause: error });
+  }
+}
+
+/** Points imports of the package at the built files of the variant in use. */
+function packagePlugin(variant: Variant): Plugin {
+  return {
+    name: "oomrace-package",
+    setup(api) {
+      api.onResolve({ filter: /^oomrace(\/|$)/ }, ({ path }) => {
+        const file = PACKAGE_MODULES[path]?.(variant);
+        if (file) return { path: distUrl(file).href, external: true };
+        const expected = Object.keys(PACKAGE_MODULES).join(" or ");
+        return { errors: [{ text: `"${path}" cannot be imported here (expected ${expected})` }] };
+      });
+    },
+  };
+}
+
+/** The entry and every file that it reaches by relative imports. What cannot be found is left to the bundler. */
+function collectSources(entry: string): SourceText[] {
+  const sources = new Map<string, SourceText>();
+  const reach = (path: string): void => {
+    if (sources.has(path)) return;
+    const text = readFileSync(path, "utf8");
+    sources.set(path, { path, text });
+    for (const match of text.matchAll(/\b(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g)) {
+      const target = resolveRelative(dirname(path), match[1] as string);
+      if (target) reach(target);
+    }
+  };
+  reach(entry);
+  return [...sources.values()];
+}
+
+/** A file for a relative import: as written, with TypeScript's end for JavaScript's, or with an end added. */
+function resolveRelative(from: string, specifier: string): string | undefined {
+  const path = resolve(from, specifier);
+  const swapped = path.replace(/\.(m?)js$/, ".$1ts");
+  const candidates = [path, swapped, ...EXTENSIONS.map((end) => path + end)];
+  const found = candidates.find((c) => EXTENSIONS.includes(extname(c)) && existsSync(c) && statSync(c).isFile());
+  return found && realpathSync(found);
+}
