@@ -105,12 +105,13 @@ function writeOutputs(strip, files) {
   }
 }
 
-/** Generator names that users' modules can see: exported functions, and every generator method. */
+/** What the kernel offers to users' modules: its exports, and which of them and of its methods are generators. */
 function writeGenerators(analysis, outputs) {
   const kernel = Object.entries(outputs).find(([path]) => path.endsWith("/kernel-interleaved.js"));
-  const functions = (kernel?.[1].exports ?? []).filter((name) => analysis.names.functions.has(name)).sort();
+  const exports = [...(kernel?.[1].exports ?? [])].sort();
+  const functions = exports.filter((name) => analysis.names.functions.has(name));
   const members = [...analysis.names.members.keys()].sort();
-  writeFileSync(join(out, "generators.json"), `${JSON.stringify({ functions, members }, null, 2)}\n`);
+  writeFileSync(join(out, "generators.json"), `${JSON.stringify({ functions, members, exports }, null, 2)}\n`);
 }
 
 function emitTypes() {
@@ -154,7 +155,7 @@ async function main() {
   mkdirSync(out, { recursive: true });
   const types = emitTypes();
   const strip = await loadStripping();
-  const analysis = await strip.analyse(strip.kernelFiles(root));
+  const analysis = await strip.analyse(strip.kernelFiles(root), { seam: strip.seamFile(root) });
   if (analysis.refusals.length > 0) {
     await types.catch(() => {});
     throw new Error(`${analysis.refusals.length} refused\n${strip.describeRefusals(analysis.refusals)}`);

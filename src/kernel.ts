@@ -9,6 +9,8 @@ export * from "./arena/mem.ts";
 export * from "./arena/region.ts";
 export * from "./arena/solo-port.ts";
 export * from "./arena/struct.ts";
+export * from "./check/index.ts";
+export * from "./check/invariant.ts";
 export * from "./machine/address-space.ts";
 export * from "./machine/boot.ts";
 export * from "./machine/memory-map.ts";

@@ -6,7 +6,11 @@ import { Random } from "../base/random.ts";
 import { mapAnonymousFolio, userStore, VM_FAULT_DONE } from "../mm/fault.ts";
 import { mmapRegion } from "../mm/mmap.ts";
 import { allocPages, GFP_KERNEL } from "../mm/page-alloc.ts";
+import { entrySpan } from "../mm/page-table.ts";
 import { TLB_ENTRIES, tlbActivate } from "../mm/tlb.ts";
+
+/** Runs of present pages, flat: offset from the mapping's start, count, offset, count, ...; ascending, apart. */
+export type PresentRuns = ArrayLike<number>;
 
 /** One mapping, in pages. */
 export interface Mapping {
@@ -15,8 +19,7 @@ export interface Mapping {
   readonly pages: number;
   /** VM_* */
   readonly flags: number;
-  /** Runs of present pages as [offset from the start, count], ascending; or all of them. */
-  readonly present: "all" | readonly (readonly [offset: number, count: number])[];
+  readonly present: "all" | PresentRuns;
   /** Pages are faulted in as folios of 2^folioOrder where they fit. Default 0. */
   readonly folioOrder?: number;
 }
@@ -25,16 +28,39 @@ export const FRAME_ORDERS = ["sequential", "random"] as const;
 /** Whether neighbouring virtual pages have neighbouring frames, or frames in a seeded random order. */
 export type FrameOrder = (typeof FRAME_ORDERS)[number];
 
-/** Present runs of a mapping, as virtual page numbers. */
-function runsOf(mapping: Mapping): readonly (readonly [number, number])[] {
-  return mapping.present === "all" ? [[0, mapping.pages]] : mapping.present;
+function runsOf(mapping: Mapping): PresentRuns {
+  return mapping.present === "all" ? [0, mapping.pages] : mapping.present;
 }
 
 /** Present pages of all mappings. */
-export function presentPages(mappings: readonly Mapping[]): number {
+export function countPresent(mappings: readonly Mapping[]): number {
   let pages = 0;
-  for (const mapping of mappings) for (const [, count] of runsOf(mapping)) pages += count;
+  for (const mapping of mappings) {
+    const runs = runsOf(mapping);
+    for (let i = 1; i < runs.length; i += 2) pages += runs[i] as number;
+  }
   return pages;
+}
+
+/** Page tables of all levels that the present pages need, the top level included. */
+export function countTables(mappings: readonly Mapping[], levels: number): number {
+  const last = new Array<number>(levels).fill(-1);
+  let tables = 1;
+  for (const mapping of mappings) {
+    const runs = runsOf(mapping);
+    for (let i = 0; i < runs.length; i += 2) {
+      const first = mapping.startVpn + (runs[i] as number);
+      const end = first + (runs[i + 1] as number);
+      for (let level = 0; level < levels - 1; level++) {
+        const span = entrySpan(level + 1);
+        const from = Math.max(Math.floor(first / span), (last[level] as number) + 1);
+        const to = Math.floor((end - 1) / span);
+        tables += Math.max(0, to - from + 1);
+        last[level] = to;
+      }
+    }
+  }
+  return tables;
 }
 
 /** Where the present pages come from. */
@@ -56,19 +82,19 @@ export function* buildAddressSpace(
   seed: number,
 ): Steps<void> {
   yield* tlbActivate(cpu, mm);
-  const pfns = frames === "random" ? yield* shuffledFrames(cpu, presentPages(mappings), seed) : undefined;
+  const pfns = frames === "random" ? yield* shuffledFrames(cpu, countPresent(mappings), seed) : undefined;
   const from: FrameSource = { pfns, next: 0 };
   for (let i = 0; i < mappings.length; i++) {
     const mapping = mappings[i] as Mapping;
     const vma = yield* mmapRegion(cpu, mm, mapping.startVpn, mapping.pages, mapping.flags);
     assert(vma !== 0, `buildAddressSpace: mapping ${i} does not fit the machine`);
     const runs = runsOf(mapping);
-    for (let r = 0; r < runs.length; r++) {
-      const [offset, count] = runs[r] as readonly [number, number];
-      yield* faultRun(cpu, mm, vma, mapping.startVpn + offset, count, mapping.folioOrder ?? 0, from);
+    for (let r = 0; r < runs.length; r += 2) {
+      const vpn = mapping.startVpn + (runs[r] as number);
+      yield* faultRun(cpu, mm, vma, vpn, runs[r + 1] as number, mapping.folioOrder ?? 0, from);
     }
-    if (i === mappings.length - 1) yield* touchTail(cpu, mm, runs, mapping.startVpn);
   }
+  yield* touchTail(cpu, mm, mappings);
 }
 
 /** Allocates `pages` frames and puts them in a seeded random order (Fisher-Yates). */
@@ -111,10 +137,15 @@ function* faultRun(
   }
 }
 
-/** Touches the last present pages of the last mapping. */
-function* touchTail(cpu: Cpu, mm: number, runs: readonly (readonly [number, number])[], startVpn: number): Steps<void> {
-  const last = runs[runs.length - 1];
-  if (!last) return;
-  const end = startVpn + last[0] + last[1];
-  for (let vpn = end - Math.min(last[1], TLB_ENTRIES); vpn < end; vpn++) yield* userStore(cpu, mm, vpn, vpn & 0xffff);
+/** Touches the last present pages of the last mapping that has any. */
+function* touchTail(cpu: Cpu, mm: number, mappings: readonly Mapping[]): Steps<void> {
+  for (let i = mappings.length - 1; i >= 0; i--) {
+    const mapping = mappings[i] as Mapping;
+    const runs = runsOf(mapping);
+    if (runs.length === 0) continue;
+    const count = runs[runs.length - 1] as number;
+    const end = mapping.startVpn + (runs[runs.length - 2] as number) + count;
+    for (let vpn = end - Math.min(count, TLB_ENTRIES); vpn < end; vpn++) yield* userStore(cpu, mm, vpn, vpn & 0xffff);
+    return;
+  }
 }

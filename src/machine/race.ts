@@ -7,10 +7,10 @@ import type { Cpu, Steps } from "../arena/cpu.ts";
 import { atomicStore, store } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { CpuMm } from "../mm/cpu-mm.ts";
-import { mmAlloc } from "../mm/mm.ts";
+import { mmAlloc, mmdrop } from "../mm/mm.ts";
 import { drainPages } from "../mm/pcp.ts";
 import { mreleaseFind } from "../oom/process-mrelease.ts";
-import { markOomVictim } from "../oom/victim.ts";
+import { markOomVictim, putOomMm } from "../oom/victim.ts";
 import { CpuSync, LockStat, readNs } from "../sync/cpu-sync.ts";
 import { lockClassNames, MAX_LOCK_CLASSES } from "../sync/lock-class.ts";
 import { killTask, switchTo, Task, taskAt } from "../task/task.ts";
@@ -61,6 +61,15 @@ export function* stageRace(cpu: Cpu, setup: RaceSetup): Steps<StagedRace> {
   // A new victim starts with an empty token: the kill woke nobody who slept.
   yield* atomicStore(cpu, cpu.sync + CpuSync.parkToken, 0);
   return { mm, task };
+}
+
+/**
+ * After the roles: the victim's signal_struct goes, and with it the pin that `markOomVictim` took. `unusedPin` is the
+ * mm that was pinned for an mrelease caller who did not run, 0 when he did.
+ */
+export function* endRace(cpu: Cpu, unusedPin: number): Steps<void> {
+  if (unusedPin !== 0) yield* mmdrop(cpu, unusedPin);
+  yield* putOomMm(cpu, taskAt(cpu, VICTIM_SLOT));
 }
 
 /** Zeroes what the CPUs counted so far, so that a race's figures are its own. While no CPU runs. */

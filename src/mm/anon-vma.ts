@@ -18,7 +18,7 @@ import { Mm, PAGE_TABLE_LOCK } from "./mm-struct.ts";
 import { SlabObject, slabAlloc, slabFree } from "./slab.ts";
 import { Vma } from "./vma.ts";
 
-const ANON_VMA_LOCK = lockClass("anon_vma");
+const ANON_VMA_LOCK = lockClass("anon_vma", "rwsem");
 
 export const AnonVma = struct(
   "anonVma",

@@ -12,7 +12,7 @@ import { Spinlock } from "../sync/spinlock.ts";
 import { MapleTree } from "./maple-tree/index.ts";
 import { SlabObject } from "./slab.ts";
 
-export const MMAP_LOCK = lockClass("mmap_lock");
+export const MMAP_LOCK = lockClass("mmap_lock", "rwsem");
 export const PAGE_TABLE_LOCK = lockClass("page_table_lock");
 
 /** Bits of `Mm.flags`, with the kernel's numbers. */

@@ -9,7 +9,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { fetchAdd } from "../arena/mem.ts";
+import { fetchAdd, load } from "../arena/mem.ts";
 import { Violation } from "../base/errors.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { accountFreePages, smallestFree, takeBlock } from "./buddy.ts";
@@ -18,17 +18,25 @@ import {
   countName,
   FRAME_REF_ONE,
   Frame,
+  folioHead,
   frameAddress,
   framesOf,
   freshLink,
   linkOrder,
-  linkType,
-  PAGE_TYPE_TAIL,
+  linkSingle,
   PageGlobals,
-  tailHead,
   tailLink,
 } from "./page.ts";
-import { CpuPcp, cpuPcp, drainPages, freeUnrefPage, PAGE_ALLOC_COSTLY_ORDER, rmqueuePcplist, zonePcp } from "./pcp.ts";
+import {
+  CpuPcp,
+  cpuPcp,
+  drainPages,
+  freeUnrefPage,
+  freeUnrefPageList,
+  PAGE_ALLOC_COSTLY_ORDER,
+  rmqueuePcplist,
+  zonePcp,
+} from "./pcp.ts";
 import {
   ALLOC_MIN_RESERVE,
   ALLOC_NO_WATERMARKS,
@@ -120,7 +128,7 @@ function* rmqueue(cpu: Cpu, zone: number, index: number, order: number): Steps<n
   yield* spinLock(cpu, zone + Zone.lock, ZONE_LOCK);
   const from = smallestFree(cpu.words, zone, order);
   if (from >= 0) {
-    pfn = takeBlock(cpu.words, framesOf(cpu), zone, from, order);
+    pfn = takeBlock(cpu.words, zone, from, order);
     yield* accountFreePages(cpu, zone, -(1 << order));
   }
   yield* spinUnlock(cpu, zone + Zone.lock, ZONE_LOCK);
@@ -155,27 +163,51 @@ export function* putPage(cpu: Cpu, head: number): Steps<void> {
 /**
  * `release_pages`: drops references on the pages that `n` words from `list` on name, and frees those that lose their
  * last one. A word above 0 is a pfn, head or tail; one below 0 is minus the number of references to drop on the folio
- * of the pfn behind it.
+ * of the pfn behind it. The words are the calling CPU's own, and are used up.
  */
 export function* releasePages(cpu: Cpu, list: number, n: number): Steps<void> {
   const words = cpu.words;
   const frames = framesOf(cpu);
   const end = list + n;
-  let refs = 1;
-  for (let at = list; at < end; at++) {
-    let pfn = words[at] as number;
-    if (pfn < 0) {
-      refs = -pfn;
-      continue;
+  for (let at = list; at < end; ) {
+    const from = at;
+    const to = singlePages(words, frames, from, Math.min(end, from + LOOKAHEAD));
+    let freed = from;
+    for (; at < to; at++) {
+      const pfn = words[at] as number;
+      const old = yield* fetchAdd(cpu, frames + pfn * Frame.WORDS + Frame.count, -FRAME_REF_ONE);
+      if (old === FRAME_REF_ONE) words[freed++] = pfn;
+      else checkPut(pfn, old, 1);
     }
-    let link = words[frames + pfn * Frame.WORDS + Frame.link] as number;
-    if (linkType(link) === PAGE_TYPE_TAIL) {
-      pfn = tailHead(link);
-      link = words[frames + pfn * Frame.WORDS + Frame.link] as number;
-    }
-    const old = yield* fetchAdd(cpu, frames + pfn * Frame.WORDS + Frame.count, -refs);
-    if (old === refs) yield* freeUnrefPage(cpu, pfn, linkOrder(link));
-    else checkPut(pfn, old, refs);
-    refs = 1;
+    yield* freeUnrefPageList(cpu, from, freed - from);
+    if (at < end && isFolio(words, frames, at)) at = yield* releaseFolio(cpu, at);
   }
+}
+
+/** Entries that `releasePages` looks at before it changes any: their cache misses then overlap, as atomics' do not. */
+const LOOKAHEAD = 64;
+
+/** First word in [from, to) that does not stand for one reference on a page of order 0; `to` if all do. */
+function singlePages(words: Int32Array, frames: number, from: number, to: number): number {
+  let at = from;
+  while (at < to && !isFolio(words, frames, at)) at++;
+  return at;
+}
+
+function isFolio(words: Int32Array, frames: number, at: number): boolean {
+  const pfn = words[at] as number;
+  return pfn < 0 || !linkSingle(words[frames + pfn * Frame.WORDS + Frame.link] as number);
+}
+
+/** Drops what the one or two words at `at` say on a folio; returns the word behind them. */
+function* releaseFolio(cpu: Cpu, at: number): Steps<number> {
+  const first = load(cpu, at);
+  const refs = first < 0 ? -first : 1;
+  const last = first < 0 ? at + 1 : at;
+  const head = folioHead(cpu, load(cpu, last));
+  const frame = frameAddress(cpu, head);
+  const old = yield* fetchAdd(cpu, frame + Frame.count, -refs);
+  if (old === refs) yield* freeUnrefPage(cpu, head, linkOrder(load(cpu, frame + Frame.link)));
+  else checkPut(head, old, refs);
+  return last + 1;
 }

@@ -4,9 +4,8 @@
  */
 
 import { Violation } from "../base/errors.ts";
-import { freeArea } from "./buddy.ts";
+import { blockBit, freeArea } from "./buddy.ts";
 import {
-  buddyCount,
   countName,
   Frame,
   frameRefs,
@@ -16,7 +15,6 @@ import {
   MAX_PAGE_ORDER,
   PAGE_TYPE_TAIL,
   PageGlobals,
-  RESERVED_COUNT,
   tailHead,
 } from "./page.ts";
 import { CpuPcp, NR_PCP_LISTS, PcpList, ZonePcp } from "./pcp.ts";
@@ -31,7 +29,7 @@ export interface PageAccounting {
   readonly allocated: number;
 }
 
-/** Frames up to which `checkPageAccounting` looks at each one: 2^22 take some 30 ms. */
+/** Frames up to which `checkPageAccounting` looks at each one: 2^22 take some 50 ms. */
 export const WALK_LIMIT = 2 ** 22;
 
 function requirePages(condition: boolean, reason: string): asserts condition {
@@ -40,7 +38,7 @@ function requirePages(condition: boolean, reason: string): asserts condition {
 
 /**
  * Checks that managed pages = free + on per-CPU lists + allocated, where allocated comes from the CPUs' own counters;
- * that every free block is well-formed and in the list and bitmap of its order; and, for machines of up to
+ * that the buddy's bits, summaries and totals agree and nothing is left unmerged; and, for machines of up to
  * WALK_LIMIT frames, that each single page is in exactly one of these places.
  *
  * @param cpuPcps  word address of each CPU's `CpuPcp`
@@ -48,7 +46,6 @@ function requirePages(condition: boolean, reason: string): asserts condition {
 export function checkPageAccounting(words: Int32Array, machine: number, cpuPcps: readonly number[]): PageAccounting {
   const zones = words[machine + PageGlobals.zonesBase] as number;
   const zoneCount = words[machine + PageGlobals.zoneCount] as number;
-  const frames = words[machine + PageGlobals.framesBase] as number;
   const walk = (words[machine + PageGlobals.frameCount] as number) <= WALK_LIMIT;
   let managed = 0;
   let free = 0;
@@ -56,76 +53,110 @@ export function checkPageAccounting(words: Int32Array, machine: number, cpuPcps:
   let walked = 0;
   for (let index = 0; index < zoneCount; index++) {
     const zone = zones + index * Zone.WORDS;
-    const listed = pagesOnLists(words, cpuPcps, index);
+    const places = walk ? new Places(words, zone) : undefined;
     managed += words[zone + Zone.managedPages] as number;
-    free += checkFreeAreas(words, frames, zone);
-    for (const order of listed.values()) onLists += 1 << order;
-    if (walk) walked += walkFrames(words, frames, zone, listed);
+    free += checkFreeAreas(words, zone, places);
+    onLists += checkLists(words, cpuPcps, index, places);
+    if (places) walked += checkFrames(words, words[machine + PageGlobals.framesBase] as number, places);
   }
-  let allocated = 0;
-  for (const at of cpuPcps) {
-    allocated += (words[at + CpuPcp.pgalloc] as number) - (words[at + CpuPcp.pgfree] as number);
-  }
-  const sum = `${free} free, ${onLists} on lists, ${allocated} allocated`;
-  requirePages((free + onLists + allocated - managed) % 2 ** 32 === 0, `${managed} pages managed, but ${sum}`);
   const inUse = managed - free - onLists;
-  requirePages(!walk || walked === inUse, `${walked} frames are in use, but the counters say ${inUse}`);
+  let counted = 0;
+  for (const at of cpuPcps) {
+    counted += (words[at + CpuPcp.pgalloc] as number) - (words[at + CpuPcp.pgfree] as number);
+  }
+  const sum = `${free} free, ${onLists} on per-CPU lists, ${counted} allocated`;
+  requirePages((counted - inUse) % 2 ** 32 === 0, `${managed} pages are managed, but ${sum}`);
+  requirePages(!walk || walked === inUse, `${walked} frames are in use, but ${inUse} pages are missing elsewhere`);
   return { managed, free, onLists, allocated: inUse };
 }
 
-/** Checks a zone's free lists and their published totals; returns the pages in them. */
-function checkFreeAreas(words: Int32Array, frames: number, zone: number): number {
+/** Which pages of a zone are free, as the buddy and the lists say. */
+class Places {
+  readonly start: number;
+  readonly end: number;
+  readonly #taken: Uint8Array;
+
+  constructor(words: Int32Array, zone: number) {
+    this.start = words[zone + Zone.startPfn] as number;
+    this.end = words[zone + Zone.endPfn] as number;
+    this.#taken = new Uint8Array(this.end - this.start);
+  }
+
+  isFree(pfn: number): boolean {
+    return this.#taken[pfn - this.start] === 1;
+  }
+
+  add(pfn: number, order: number, where: string): void {
+    for (let page = pfn; page < pfn + (1 << order); page++) {
+      requirePages(!this.isFree(page), `page ${page} is ${where} and free elsewhere too`);
+      this.#taken[page - this.start] = 1;
+    }
+  }
+}
+
+/** Checks a zone's free blocks and their totals; returns the pages in them. */
+function checkFreeAreas(words: Int32Array, zone: number, places: Places | undefined): number {
   let pages = 0;
   let nonEmpty = 0;
   for (let order = 0; order <= MAX_PAGE_ORDER; order++) {
     const area = freeArea(zone, order);
-    const blocks = checkFreeList(words, frames, zone, order);
+    const blocks = checkBlocks(words, zone, order, places);
+    checkSummaries(words, area, order);
     const nrFree = words[area + FreeArea.nrFree] as number;
-    requirePages(blocks === nrFree, `${blocks} blocks in the list of order ${order}, nrFree says ${nrFree}`);
+    requirePages(blocks === nrFree, `${blocks} free blocks of order ${order}, nrFree says ${nrFree}`);
     if (blocks > 0) nonEmpty |= 1 << order;
     pages += blocks << order;
   }
   const published = words[zone + Zone.nrFreePages] as number;
-  requirePages(pages === published, `${pages} pages in the free lists, nrFreePages says ${published}`);
-  const known =
-    words[zone + Zone.areas + FreeAreas.nonEmpty] === nonEmpty && words[zone + Zone.nonEmptyOrders] === nonEmpty;
-  requirePages(known, "the mask of non-empty orders is wrong");
+  requirePages(pages === published, `${pages} pages in free blocks, nrFreePages says ${published}`);
+  const masks = [words[zone + Zone.areas + FreeAreas.nonEmpty], words[zone + Zone.nonEmptyOrders]];
+  requirePages(
+    masks.every((mask) => mask === nonEmpty),
+    `masks of non-empty orders are ${masks}, not ${nonEmpty}`,
+  );
   return pages;
 }
 
-function checkFreeList(words: Int32Array, frames: number, zone: number, order: number): number {
+/** Checks each free block of an order; returns how many there are. */
+function checkBlocks(words: Int32Array, zone: number, order: number, places: Places | undefined): number {
   const start = words[zone + Zone.startPfn] as number;
   const end = words[zone + Zone.endPfn] as number;
-  const size = 1 << order;
-  const most = (end - start) / size;
+  const bits = words[freeArea(zone, order) + FreeArea.levels] as number;
+  const last = blockBit(words, zone, end - 1, order);
+  const first = (start >> order) - blockBit(words, zone, start, order);
   let blocks = 0;
-  let prev = 0;
-  for (let pfn = words[freeArea(zone, order) + FreeArea.head] as number; pfn !== 0; ) {
-    const at = `block ${pfn} of order ${order}`;
-    const frame = frames + pfn * Frame.WORDS;
-    requirePages(pfn >= start && pfn + size <= end && pfn % size === 0, `${at} is misplaced`);
-    requirePages(words[frame + Frame.count] === buddyCount(order), `${at} is not marked as such`);
-    requirePages(words[frame + Frame.data] === prev, `${at} links back to ${words[frame + Frame.data]}, not ${prev}`);
-    const buddy = pfn ^ size;
-    const apart = buddy < start || buddy >= end || words[frames + buddy * Frame.WORDS] !== buddyCount(order);
-    requirePages(order === MAX_PAGE_ORDER || apart, `${at} was not merged with its buddy`);
-    requirePages(order === MAX_PAGE_ORDER || pairBit(words, zone, pfn, order), `${at} is missing in its pair's bit`);
-    prev = pfn;
-    pfn = words[frame + Frame.link] as number;
-    requirePages(++blocks <= most, `the list of order ${order} is circular`);
+  for (let i = 0; i <= last >> 5; i++) {
+    const word = words[bits + i] as number;
+    if (word === 0) continue;
+    for (let bit = 0; bit < 32; bit++) {
+      if (((word >> bit) & 1) === 0) continue;
+      const pfn = (first + i * 32 + bit) << order;
+      requirePages(pfn >= start && pfn + (1 << order) <= end, `block ${pfn} of order ${order} is not in its zone`);
+      const merged = order === MAX_PAGE_ORDER || ((word >> (bit ^ 1)) & 1) === 0;
+      requirePages(merged, `block ${pfn} of order ${order} and its buddy were not merged`);
+      places?.add(pfn, order, `in a free block of order ${order}`);
+      blocks++;
+    }
   }
   return blocks;
 }
 
-function pairBit(words: Int32Array, zone: number, pfn: number, order: number): boolean {
-  const pair = (pfn >> (order + 1)) - ((words[zone + Zone.startPfn] as number) >> (order + 1));
-  const bits = words[(words[freeArea(zone, order) + FreeArea.pairs] as number) + (pair >> 5)] as number;
-  return ((bits >> (pair & 31)) & 1) === 1;
+/** Checks that each summary bit of an order says whether the word below it is zero. */
+function checkSummaries(words: Int32Array, area: number, order: number): void {
+  const top = words[area + FreeArea.top] as number;
+  for (let level = area + FreeArea.levels; level < top; level++) {
+    const below = words[level] as number;
+    const above = words[level + 1] as number;
+    for (let i = 0; i < above - below; i++) {
+      const bit = ((words[above + (i >> 5)] as number) >> (i & 31)) & 1;
+      requirePages((words[below + i] !== 0) === (bit === 1), `a summary of order ${order} is wrong at word ${i}`);
+    }
+  }
 }
 
-/** Order of each block on a CPU's list, by pfn, for zone number `index`. */
-function pagesOnLists(words: Int32Array, cpuPcps: readonly number[], index: number): Map<number, number> {
-  const listed = new Map<number, number>();
+/** Checks all CPUs' lists for zone number `index`; returns the pages on them. */
+function checkLists(words: Int32Array, cpuPcps: readonly number[], index: number, places: Places | undefined): number {
+  let all = 0;
   cpuPcps.forEach((at, cpu) => {
     const pcp = at + CpuPcp.zones + index * ZonePcp.WORDS;
     let pages = 0;
@@ -136,48 +167,38 @@ function pagesOnLists(words: Int32Array, cpuPcps: readonly number[], index: numb
       for (let i = 0; i < held; i++) {
         const slot = (cold + i) & (words[list + PcpList.mask] as number);
         const pfn = words[(words[list + PcpList.ring] as number) + slot] as number;
-        requirePages(!listed.has(pfn), `page ${pfn} is twice on per-CPU lists, last on that of CPU ${cpu}`);
-        listed.set(pfn, order);
+        places?.add(pfn, order, `on a list of CPU ${cpu}`);
       }
       pages += held << order;
     }
-    const counted = words[pcp + ZonePcp.count];
-    requirePages(pages === counted, `CPU ${cpu} has ${pages} pages on its lists, its count says ${counted}`);
+    const count = words[pcp + ZonePcp.count];
+    requirePages(pages === count, `CPU ${cpu} has ${pages} pages on its lists, its count says ${count}`);
+    all += pages;
   });
-  return listed;
+  return all;
 }
 
-/** Visits every frame of a zone; returns how many pages are allocated. */
-function walkFrames(words: Int32Array, frames: number, zone: number, listed: ReadonlyMap<number, number>): number {
-  const end = words[zone + Zone.endPfn] as number;
+/** Checks every frame of a zone against where its page is; returns how many pages are allocated. */
+function checkFrames(words: Int32Array, frames: number, places: Places): number {
   let allocated = 0;
-  for (let pfn = words[zone + Zone.startPfn] as number; pfn < end; ) {
-    const frame = frames + pfn * Frame.WORDS;
-    const count = words[frame + Frame.count] as number;
-    const link = words[frame + Frame.link] as number;
-    const inUse = frameRefs(count) > 0;
-    const isHead = count < 0 && count !== RESERVED_COUNT;
-    const order = inUse ? linkOrder(link) : isHead ? (count >>> 16) & 15 : listed.get(pfn);
-    requirePages(
-      order !== undefined,
-      `page ${pfn} is lost: not in use, not in the buddy, on no list (${countName(count)})`,
-    );
-    requirePages(!(inUse || isHead) || !listed.has(pfn), `page ${pfn} is on a per-CPU list and elsewhere`);
-    if (inUse) {
-      requirePages(frameRmaps(count) >= 0, `page ${pfn} is in use with mapcount ${frameRmaps(count)}`);
-      allocated += 1 << order;
+  let head = 0;
+  let tailsUntil = 0;
+  for (let pfn = places.start; pfn < places.end; pfn++) {
+    const count = words[frames + pfn * Frame.WORDS + Frame.count] as number;
+    const link = words[frames + pfn * Frame.WORDS + Frame.link] as number;
+    if (pfn < tailsUntil) {
+      const knows = linkType(link) === PAGE_TYPE_TAIL && tailHead(link) === head;
+      requirePages(count === 0 && knows && !places.isFree(pfn), `page ${pfn} is no proper tail of folio ${head}`);
+    } else if (places.isFree(pfn)) {
+      requirePages(count === 0, `page ${pfn} is free, but has ${frameRefs(count)} references`);
+      continue;
+    } else {
+      requirePages(frameRefs(count) > 0, `page ${pfn} is lost: neither allocated nor free (${countName(count)})`);
+      requirePages(frameRmaps(count) >= 0, `page ${pfn} has mapcount ${frameRmaps(count)}`);
+      head = pfn;
+      tailsUntil = pfn + (1 << linkOrder(link));
     }
-    for (let i = 1; i < 1 << order; i++) {
-      const at = frame + i * Frame.WORDS;
-      requirePages(
-        words[at + Frame.count] === 0 && !listed.has(pfn + i),
-        `page ${pfn + i} is inside block ${pfn} and elsewhere`,
-      );
-      const tail = words[at + Frame.link] as number;
-      const belongs = linkType(tail) === PAGE_TYPE_TAIL && tailHead(tail) === pfn;
-      requirePages(!inUse || belongs, `page ${pfn + i} does not know its head ${pfn}`);
-    }
-    pfn += 1 << order;
+    allocated++;
   }
   return allocated;
 }

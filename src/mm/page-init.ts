@@ -2,15 +2,14 @@
  * Boot of the page allocator (mm/mm_init.c: free_area_init, memmap_init; mm/page_alloc.c: __free_pages_core,
  * zone_set_pageset_high_and_batch; v6.6). Host side: runs before any CPU does.
  *
- * Writes the heads of free blocks and the frames kept from the allocator, and relies on zero meaning "free, no head"
- * for all the others: 2^28 frames take 2^18 stores.
+ * Writes no frame but those kept from the allocator, and relies on zero meaning "free" for all the others.
  */
 
 import { type MemoryMap, type Region, type RegionRequest, regionOf } from "../arena/region.ts";
 import { struct } from "../arena/struct.ts";
 import { assert } from "../base/assert.ts";
 import { highestBit } from "../base/bits.ts";
-import { freeArea, freeOnePage, pairWords } from "./buddy.ts";
+import { bitLevels, freeArea, freeOnePage } from "./buddy.ts";
 import { Frame, MAX_PAGE_ORDER, PageGlobals, PFN_BITS, RESERVED_COUNT } from "./page.ts";
 import { CpuPcp, NR_PCP_LISTS, PcpList, pcpRingWords, ZonePcp } from "./pcp.ts";
 import {
@@ -46,7 +45,7 @@ export interface PageShape {
   readonly pcp?: { readonly batch: number; readonly high: number };
 }
 
-const PairWord = struct("pairWord", { bits: 1 });
+const BitWord = struct("bitWord", { bits: 1 });
 const RingWord = struct("ringWord", { pfn: 1 });
 
 /** A zone with the numbers that follow from the machine's shape; pages. */
@@ -102,9 +101,11 @@ function ringWordsOfCpu(zones: readonly ZonePlan[]): number {
   return total;
 }
 
-function pairWordsOfZone(zone: ZoneShape): number {
+function bitWordsOfZone(zone: ZoneShape): number {
   let total = 0;
-  for (let order = 0; order < MAX_PAGE_ORDER; order++) total += pairWords(zone.start, zone.end, order);
+  for (let order = 0; order <= MAX_PAGE_ORDER; order++) {
+    for (const size of bitLevels(zone.start, zone.end, order)) total += size;
+  }
   return total;
 }
 
@@ -112,11 +113,11 @@ function pairWordsOfZone(zone: ZoneShape): number {
 export function pageRegions(shape: PageShape): RegionRequest[] {
   requireShape(shape);
   const zones = planZones(shape);
-  const pairs = zones.reduce((sum, zone) => sum + pairWordsOfZone(zone), 0);
+  const bits = zones.reduce((sum, zone) => sum + bitWordsOfZone(zone), 0);
   return [
     { name: "frames", struct: Frame, count: shape.frames },
     { name: "zones", struct: Zone, count: zones.length },
-    { name: "buddyPairs", struct: PairWord, count: pairs },
+    { name: "buddyBits", struct: BitWord, count: bits },
     { name: "pcpRings", struct: RingWord, count: ringWordsOfCpu(zones) * shape.cpuNodes.length },
   ];
 }
@@ -144,20 +145,14 @@ export function initPageAllocator(
   words[machine + PageGlobals.frameCount] = frames.count;
   words[machine + PageGlobals.zonesBase] = zonesAt.base;
   words[machine + PageGlobals.zoneCount] = plans.length;
-  initZones(words, frames.base, zonesAt.base, plans, regionOf(map, "buddyPairs"));
+  initZones(words, zonesAt.base, plans, regionOf(map, "buddyBits"));
   reserveHoles(words, frames, plans);
   initCpuLists(words, zonesAt.base, plans, shape, regionOf(map, "pcpRings").base, cpuPcps);
 }
 
-function initZones(
-  words: Int32Array,
-  frames: number,
-  zonesAt: number,
-  plans: readonly ZonePlan[],
-  pairs: Region,
-): void {
-  words.fill(0, pairs.base, pairs.base + pairs.count);
-  let bitmap = pairs.base;
+function initZones(words: Int32Array, zonesAt: number, plans: readonly ZonePlan[], bits: Region): void {
+  words.fill(0, bits.base, bits.base + bits.count);
+  let next = bits.base;
   plans.forEach((plan, index) => {
     const zone = zonesAt + index * Zone.WORDS;
     words.fill(0, zone, zone + Zone.WORDS);
@@ -171,20 +166,24 @@ function initZones(
     words[zone + Zone.lowmemReserve] = plan.lowmemReserve;
     words[zone + Zone.pcpBatch] = plan.batch;
     words[zone + Zone.pcpHigh] = plan.pcpHigh;
-    for (let order = 0; order < MAX_PAGE_ORDER; order++) {
-      words[freeArea(zone, order) + FreeArea.pairs] = bitmap;
-      bitmap += pairWords(plan.start, plan.end, order);
+    for (let order = 0; order <= MAX_PAGE_ORDER; order++) {
+      let level = freeArea(zone, order) + FreeArea.levels;
+      for (const size of bitLevels(plan.start, plan.end, order)) {
+        words[level++] = next;
+        next += size;
+      }
+      words[freeArea(zone, order) + FreeArea.top] = level - 1;
     }
-    freeZonePages(words, frames, zone, plan);
+    freeZonePages(words, zone, plan);
   });
 }
 
-/** Frees a zone's pages in the largest aligned blocks, from high to low, so that every list begins with its lowest. */
-function freeZonePages(words: Int32Array, frames: number, zone: number, plan: ZonePlan): void {
-  for (let end = plan.end; end > plan.start; ) {
-    const size = Math.min(end & -end, 1 << highestBit(end - plan.start), 1 << MAX_PAGE_ORDER);
-    end -= size;
-    freeOnePage(words, frames, zone, end, highestBit(size));
+/** Frees a zone's pages in the largest aligned blocks. */
+function freeZonePages(words: Int32Array, zone: number, plan: ZonePlan): void {
+  for (let pfn = plan.start; pfn < plan.end; ) {
+    const size = Math.min(pfn & -pfn, 1 << highestBit(plan.end - pfn), 1 << MAX_PAGE_ORDER);
+    freeOnePage(words, zone, pfn, highestBit(size));
+    pfn += size;
   }
   words[zone + Zone.nrFreePages] = plan.managed;
   words[zone + Zone.nonEmptyOrders] = words[zone + Zone.areas + FreeAreas.nonEmpty] as number;

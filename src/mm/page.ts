@@ -2,11 +2,10 @@
  * Page frames, after struct page / struct folio (include/linux/mm_types.h, include/linux/mm.h, mm/rmap.c, v6.6).
  *
  * Thread safety: a frame belongs to exactly one place at a time, and that place says who may touch it.
- * - Free in the buddy: all three words are guarded by its zone's lock.
- * - On a per-CPU list: private to that CPU.
+ * - Free: nobody touches it. The CPU that takes it off its list, or out of the buddy under the zone's lock, owns it.
  * - Allocated: `count` changes by atomic operations only. `link` is plain while the allocating CPU has not shown the
  *   page to anybody; afterwards only PAGE_DIRTY and PAGE_YOUNG change, atomically. `data` is its owner's.
- * Nobody reads a frame of which they have neither a reference nor the lock above (the buddy finds partners in bitmaps).
+ * Nobody reads a frame without a reference on its page.
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
@@ -29,13 +28,12 @@ export const PTE_WORDS = 1;
 export const Frame = struct("frame", {
   /**
    * Allocated: bits 0..15 refcount, at least 1; bits 16..30 mapcount; bit 31 clear. A folio counts in its head only.
-   * Free: refcount 0. The head of a buddy block holds `buddyCount(order)`, a frame kept from the allocator holds
-   * RESERVED_COUNT, all others (inside a buddy block, on a per-CPU list, tail of a folio, never used) hold 0.
+   * Free, or tail of a folio: 0. Kept from the allocator: RESERVED_COUNT.
    */
   count: 1,
-  /** Allocated: the PAGE_* bits below. Head of a buddy block: pfn of the next block in its list, 0 at the end. */
+  /** Allocated: the PAGE_* bits below. Free: nothing; POISON in CHECKED builds, or 0 if it was never used. */
   link: 1,
-  /** Allocated: one word of content. Head of a buddy block: pfn of the previous block in its list, 0 at the front. */
+  /** Allocated: one word of content, 0 at first. Free: as `link`. */
   data: 1,
 });
 
@@ -49,11 +47,6 @@ const MAPCOUNT_MAX = 0x7fff;
 
 /** `Frame.count` of a frame that the allocator never hands out. */
 export const RESERVED_COUNT = 0x8200 << 16;
-
-/** `Frame.count` of the head of a free buddy block. */
-export function buddyCount(order: number): number {
-  return (0x8000 | order) << 16;
-}
 
 /** Bits 29..31 of `Frame.link`. Values above PAGE_TYPE_TAIL are never stored (POISON decodes to one of them). */
 export const PAGE_TYPE_OTHER = 0;
@@ -73,6 +66,10 @@ const ORDER_SHIFT = 23;
 /** Bits 0..22: owner, the mm's number; 0 when nobody in particular. */
 const OWNER_MASK = (1 << ORDER_SHIFT) - 1;
 
+/** The bits that tell single pages from others: that of PAGE_TYPE_TAIL, and the order. */
+const SINGLE_MASK = (PAGE_TYPE_TAIL << TYPE_SHIFT) | (15 << ORDER_SHIFT);
+
+assert(PAGE_TYPE_TAIL > (PAGE_TYPE_ANON | PAGE_TYPE_TABLE | PAGE_TYPE_GATHER), "page: tails need a bit of their own");
 assert(PFN_BITS <= TYPE_SHIFT && MAX_PAGE_ORDER < 16, "page: link bits overlap");
 
 /**
@@ -136,6 +133,11 @@ export function linkType(link: number): number {
 /** Owner of a page that is no tail. */
 export function linkOwner(link: number): number {
   return link & OWNER_MASK;
+}
+
+/** Whether the page is a folio of its own: order 0 and no tail. */
+export function linkSingle(link: number): boolean {
+  return (link & SINGLE_MASK) === 0;
 }
 
 /** Order of the folio that a page heads; the page is no tail. */
@@ -231,14 +233,12 @@ function rmapUnderflow(head: number, old: number, maps: number): never {
 export function checkPut(head: number, old: number, refs: number): void {
   const before = frameRefs(old);
   if (before > refs) return;
-  if (before === 0) throw new Violation("I2", `putPage: page ${head} is free already (${countName(old)})`);
+  if (before === 0) throw new Violation("I2", `putPage: page ${head} is not allocated (${countName(old)})`);
   if (before < refs) throw new Violation("I2", `putPage: page ${head} has ${before} references, ${refs} to put`);
   if (old !== refs) throw new Violation("I2", `putPage: page ${head} is freed while mapped ${frameRmaps(old)} times`);
 }
 
 /** What a count word with refcount 0 says, for reports. */
 export function countName(count: number): string {
-  if (count === RESERVED_COUNT) return "reserved";
-  if ((count & (0xfff0 << 16)) === buddyCount(0)) return `buddy block of order ${(count >>> 16) & 15}`;
-  return "on a page list, inside a block, or a folio's tail";
+  return count === RESERVED_COUNT ? "reserved" : "free, or a folio's tail";
 }

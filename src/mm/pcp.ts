@@ -18,9 +18,9 @@ import { POISON } from "../arena/mem.ts";
 import { CACHE_PAIR, struct } from "../arena/struct.ts";
 import { highestBit } from "../base/bits.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
-import { accountFreePages, freeOnePage, smallestFree, takeBlock } from "./buddy.ts";
+import { blockBit, freeArea, accountFreePages, freeOnePage, smallestFree, takeBlock } from "./buddy.ts";
 import { Frame, framesOf, MAX_PAGE_ORDER, PageGlobals } from "./page.ts";
-import { MAX_NR_ZONES, ZONE_LOCK, Zone, zoneOf } from "./zone.ts";
+import { FreeArea, MAX_NR_ZONES, ZONE_LOCK, Zone, zoneOf } from "./zone.ts";
 
 /** Largest order that has per-CPU lists, and for which the allocator tries hard. */
 export const PAGE_ALLOC_COSTLY_ORDER = 3;
@@ -105,6 +105,50 @@ export function* freeUnrefPage(cpu: Cpu, pfn: number, order: number): Steps<void
   }
 }
 
+/** `free_unref_page_list`: `freeUnrefPage` for `n` single pages, whose pfns lie in the CPU's own words from `list` on. */
+export function* freeUnrefPageList(cpu: Cpu, list: number, n: number): Steps<void> {
+  const words = cpu.words;
+  const end = list + n;
+  if (CHECKED) for (let at = list; at < end; at++) poisonPages(words, framesOf(cpu), words[at] as number, 0);
+  const freed = cpuPcp(cpu) + CpuPcp.pgfree;
+  words[freed] = ((words[freed] as number) + n) | 0;
+  for (let at = list; at < end; ) {
+    const pcp = zonePcpOf(cpu, words[at] as number);
+    at = queueHot(words, pcp, at, end);
+    if (
+      (words[pcp + ZonePcp.count] as number) >= (words[(words[pcp + ZonePcp.zone] as number) + Zone.pcpHigh] as number)
+    ) {
+      yield* freePcppagesBulk(cpu, pcp, nrPcpFree(words, pcp), 0);
+    }
+  }
+}
+
+/**
+ * Queues the single pages in [from, to) at the hot end, until the high mark or a page of another zone. Returns the first
+ * word that is left; at least one page is queued.
+ */
+function queueHot(words: Int32Array, pcp: number, from: number, to: number): number {
+  const list = pcp + ZonePcp.lists;
+  const zone = words[pcp + ZonePcp.zone] as number;
+  const start = words[zone + Zone.startPfn] as number;
+  const end = words[zone + Zone.endPfn] as number;
+  const ring = words[list + PcpList.ring] as number;
+  const mask = words[list + PcpList.mask] as number;
+  const room = (words[zone + Zone.pcpHigh] as number) - (words[pcp + ZonePcp.count] as number);
+  const stop = Math.min(to, from + Math.max(room, 1));
+  let hot = words[list + PcpList.hot] as number;
+  let at = from;
+  for (; at < stop; at++) {
+    const pfn = words[at] as number;
+    if (pfn < start || pfn >= end) break;
+    words[ring + (hot & mask)] = pfn;
+    hot = (hot + 1) | 0;
+  }
+  words[list + PcpList.hot] = hot;
+  words[pcp + ZonePcp.count] = (words[pcp + ZonePcp.count] as number) + (at - from);
+  return at;
+}
+
 /** CHECKED: whoever still uses the page meets POISON. */
 function poisonPages(words: Int32Array, frames: number, pfn: number, order: number): void {
   const end = frames + (pfn + (1 << order)) * Frame.WORDS;
@@ -118,7 +162,7 @@ function poisonPages(words: Int32Array, frames: number, pfn: number, order: numb
 function* freePagesOk(cpu: Cpu, pfn: number, order: number): Steps<void> {
   const zone = zoneOf(cpu, pfn);
   yield* spinLock(cpu, zone + Zone.lock, ZONE_LOCK);
-  freeOnePage(cpu.words, framesOf(cpu), zone, pfn, order);
+  freeOnePage(cpu.words, zone, pfn, order);
   yield* accountFreePages(cpu, zone, 1 << order);
   yield* spinUnlock(cpu, zone + Zone.lock, ZONE_LOCK);
 }
@@ -194,21 +238,33 @@ function coalesce(words: Int32Array, at: number, entries: number, order: number)
 /** Frees the blocks that `coalesce` left at `at`; takes the zone's lock for one batch of them at a time. */
 function* freeBlocks(cpu: Cpu, zone: number, at: number, blocks: number): Steps<void> {
   const words = cpu.words;
-  const frames = framesOf(cpu);
   const batch = words[zone + Zone.pcpBatch] as number;
   for (let i = 0; i < blocks; ) {
     const stop = Math.min(blocks, i + batch);
     let pages = 0;
     yield* spinLock(cpu, zone + Zone.lock, ZONE_LOCK);
+    pre(words, zone, at + i, at + stop);
     for (; i < stop; i++) {
       const block = words[at + i] as number;
       const size = block & -block;
-      freeOnePage(words, frames, zone, (block - size) >> 1, highestBit(size));
+      freeOnePage(words, zone, (block - size) >> 1, highestBit(size));
       pages += size;
     }
     yield* accountFreePages(cpu, zone, pages);
     yield* spinUnlock(cpu, zone + Zone.lock, ZONE_LOCK);
   }
+}
+
+function pre(words: Int32Array, zone: number, from: number, to: number): void {
+  let seen = 0;
+  for (let at = from; at < to; at++) {
+    const block = words[at] as number;
+    const size = block & -block;
+    const order = highestBit(size);
+    const bit = blockBit(words, zone, (block - size) >> 1, order);
+    seen |= ((words[words[freeArea(zone, order) + FreeArea.levels] as number + (bit >> 5)] as number) >> (bit & 31)) & 1;
+  }
+  if (seen !== 0) throw new Error("x");
 }
 
 /** `rmqueue_pcplist`: a block of `order` from this CPU's list, which is refilled when empty; 0 when that fails. */
@@ -233,7 +289,6 @@ export function* rmqueuePcplist(cpu: Cpu, pcp: number, order: number): Steps<num
  */
 function* rmqueueBulk(cpu: Cpu, pcp: number, list: number, order: number, wanted: number): Steps<void> {
   const words = cpu.words;
-  const frames = framesOf(cpu);
   const zone = words[pcp + ZonePcp.zone] as number;
   let left = wanted;
   yield* spinLock(cpu, zone + Zone.lock, ZONE_LOCK);
@@ -241,7 +296,7 @@ function* rmqueueBulk(cpu: Cpu, pcp: number, list: number, order: number, wanted
     const from = smallestFree(words, zone, order);
     if (from < 0) break;
     const size = Math.min(from, order + highestBit(left));
-    const pfn = takeBlock(words, frames, zone, from, size);
+    const pfn = takeBlock(words, zone, from, size);
     queueCold(words, list, pfn, order, 1 << (size - order));
     left -= 1 << (size - order);
   }

@@ -19,21 +19,24 @@ export const ZONE_LOCK = lockClass("zone_lock");
 /** Most zones of one machine, all nodes together. */
 export const MAX_NR_ZONES = 4;
 
-/** Free blocks of one order. */
+/** Levels of bits that the blocks of one order take: 32^6 = 2^30 blocks. */
+export const MAX_BIT_LEVELS = 6;
+
+/** Free blocks of one order; see `buddy`. */
 export const FreeArea = struct("freeArea", {
-  /** pfn of the first block, 0 when there is none; the blocks are linked through their head frames. */
-  head: 1,
-  /** Number of blocks in the list. */
+  /** Number of free blocks. */
   nrFree: 1,
-  /** Word address of the bitmap of buddy pairs of this order (see `buddy`); unused at MAX_PAGE_ORDER. Constant. */
-  pairs: 1,
+  /** Word address of the last entry of `levels` that is in use. Constant. */
+  top: 1,
+  /** Word address of the bits, of their summary, of its summary, ... up to one word. Constant. */
+  levels: MAX_BIT_LEVELS,
 });
 
 export const FreeAreas = struct(
   "freeAreas",
   {
     order: [FreeArea, MAX_PAGE_ORDER + 1],
-    /** Bit k is set while the list of order k is not empty. */
+    /** Bit k is set while there is a free block of order k. */
     nonEmpty: 1,
   },
   CACHE_PAIR,

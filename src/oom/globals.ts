@@ -6,7 +6,7 @@ import { Mutex } from "../sync/mutex.ts";
 import { TaskGlobals } from "../task/task.ts";
 
 /** Serialises the OOM killer, and up to v4.18 the reaper with it. */
-export const OOM_LOCK = lockClass("oom_lock");
+export const OOM_LOCK = lockClass("oom_lock", "mutex");
 
 export const OomGlobals = struct(
   "oomGlobals",

@@ -81,25 +81,26 @@ export function summarise(trials: readonly TrialSample[]): VariantSummary {
 }
 
 /**
- * Ratio of a metric between two variants measured in pairs; the control is `a` against itself where `a` was measured
- * again, else `b`. undefined where the metric is not available in every trial.
+ * Ratio of a metric between two variants measured in pairs; the control is `repeated` against itself. undefined where
+ * the metric is not available in every trial.
  */
 export function compareVariants(
   metric: MetricName,
   a: VariantResult,
   b: VariantResult,
+  repeated: VariantResult | undefined,
   seed: number,
 ): ComparisonResult | undefined {
   const ratio = ratioOf(metric, a.trials, b.trials, seed);
   if (ratio === undefined) return undefined;
-  const repeated = a.again !== null ? a : b;
-  const control = repeated.again === null ? undefined : ratioOf(metric, repeated.trials, repeated.again, seed);
-  return { metric, a: a.name, b: b.name, ratio, control: control ?? null };
+  const control = repeated?.again ? ratioOf(metric, repeated.trials, repeated.again, seed) : undefined;
+  const controlOf = control === undefined ? null : (repeated?.name ?? null);
+  return { metric, a: a.name, b: b.name, ratio, control: control ?? null, controlOf };
 }
 
 /**
- * What a block compares: solo against each order in time, and the first order against each other one in contended
- * locks, time and work.
+ * What a block compares: the first order against each other one in contended locks, time and work, and solo against
+ * each order in time. The control is a variant of the comparison that was measured again, else any that was.
  */
 export function blockComparisons(variants: readonly VariantResult[], seed: number): ComparisonResult[] {
   const solo = variants.find((variant) => variant.order === null);
@@ -110,7 +111,10 @@ export function blockComparisons(variants: readonly VariantResult[], seed: numbe
     for (const metric of ["contended", "phase", "work"] as const) wanted.push([metric, first, other]);
   }
   if (solo !== undefined) for (const order of [first, ...others]) wanted.push(["phase", solo, order]);
-  return wanted.flatMap(([metric, a, b]) => compareVariants(metric, a, b, seed) ?? []);
+  return wanted.flatMap(([metric, a, b]) => {
+    const repeated = [a, b, ...variants].find((variant) => variant.again !== null);
+    return compareVariants(metric, a, b, repeated, seed) ?? [];
+  });
 }
 
 /** Sums of each lock class over all trials and both sides, as `perf lock contention` sums over a run. */

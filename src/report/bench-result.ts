@@ -72,6 +72,7 @@ export interface VariantSummary {
   readonly pteAcquired: number;
   readonly pteContended: number;
   readonly pteWaitNs: number;
+  /** Longest wait of all trials. */
   readonly pteMaxNs: number;
   /** Part of the reaper's wall time that it waited for PTE locks, 0..1. */
   readonly reaperWaitShare: number | null;
@@ -102,6 +103,8 @@ export interface ComparisonResult {
   readonly ratio: Comparison;
   /** Same metric of one variant against itself; its interval must contain 1. null where it was not measured. */
   readonly control: Comparison | null;
+  /** Name of the variant that the control repeated. */
+  readonly controlOf: string | null;
 }
 
 export interface LayoutSummary extends LayoutCounts {

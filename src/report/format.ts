@@ -37,14 +37,19 @@ export function formatShare(share: number): string {
   return `${(share * 100).toFixed(1)} %`;
 }
 
-/** "1.87 x" */
+/** A ratio, with three decimals below 10, so that values next to 1 can be told from it: "1.871", "1,304". */
 export function formatRatio(ratio: number): string {
-  return `${formatNumber(ratio)} x`;
+  return Math.abs(ratio) < 9.9995 && ratio !== 0 ? ratio.toFixed(3) : formatNumber(ratio);
 }
 
-/** "p < 0.0001", "p = 0.031" */
+/** "< 0.0001", "0.031" */
 export function formatP(p: number): string {
-  return p < 1e-4 ? "p < 0.0001" : `p = ${Number(p.toPrecision(2))}`;
+  return p < 1e-4 ? "< 0.0001" : String(Number(p.toPrecision(2)));
+}
+
+/** "1 VMA", "4,096 VMAs" */
+export function formatCounted(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** "16.0 GiB" */

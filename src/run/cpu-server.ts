@@ -13,7 +13,7 @@ import { UsageError } from "../base/errors.ts";
 import { CPU_DONE, CPU_RUNNING, CpuSync } from "../sync/cpu-sync.ts";
 import { commonNs } from "./common-clock.ts";
 import { type CpuTimer, cpuTimeResolutionNs, threadCpuTimer } from "./cpu-time.ts";
-import type { CpuReply, CpuRequest, ExtraRoles, KernelModule, PlainRecord, PortSpec, Role } from "./messages.ts";
+import type { CpuReply, CpuRequest, KernelModule, PlainRecord, PortSpec, Role } from "./messages.ts";
 import { parallelPort, turnPort } from "./ports.ts";
 import { StartBarrier } from "./start-barrier.ts";
 import { TurnsOver, TurnTable } from "./turn-table.ts";
@@ -28,6 +28,8 @@ type Bracket = (body: () => PlainRecord | undefined, parties: number) => CpuRepl
 export class CpuServer {
   readonly #kernel: KernelModule;
   readonly #timer: CpuTimer = threadCpuTimer();
+  readonly #timerResolutionNs = cpuTimeResolutionNs(this.#timer);
+  readonly #loaded = new Set<string>();
   #roles: Record<string, Role>;
   #cpu: Cpu | undefined;
   #bracket: Bracket | undefined;
@@ -47,22 +49,28 @@ export class CpuServer {
   }
 
   async #attach(request: Request<"attach">): Promise<CpuReply> {
-    for (const url of request.modules) await this.#addRoles(url);
+    for (const url of request.modules) await this.#load(url);
     const port = this.#plugIn(request.port, request.id);
     this.#cpu = this.#kernel.attachCpu(request.arena, request.machine, request.id, port);
     return {
       type: "attached",
       cpuTimeSource: this.#timer.source,
-      cpuTimeResolutionNs: cpuTimeResolutionNs(this.#timer),
+      cpuTimeResolutionNs: this.#timerResolutionNs,
     };
   }
 
-  async #addRoles(url: string): Promise<void> {
-    const { roles } = (await import(url)) as Partial<ExtraRoles>;
-    if (!roles) throw new UsageError(`${url}: expected an export "roles"`);
+  /** Each module once, however often this worker is attached. */
+  async #load(url: string): Promise<void> {
+    if (this.#loaded.has(url)) return;
+    const exports = (await import(url)) as Record<string, unknown>;
+    this.#addRoles(url, (exports.roles ?? {}) as Record<string, Role>);
+    this.#kernel.adopt?.(exports);
+    this.#loaded.add(url);
+  }
+
+  #addRoles(url: string, roles: Record<string, Role>): void {
     for (const name of Object.keys(roles)) {
-      const taken = this.#roles[name];
-      if (taken && taken !== roles[name]) throw new UsageError(`${url}: there is already a role ${name}`);
+      if (name in this.#roles) throw new UsageError(`${url}: there is already a role ${name}`);
     }
     this.#roles = { ...this.#roles, ...roles };
   }
@@ -89,6 +97,7 @@ export class CpuServer {
     const body = (): PlainRecord | undefined => {
       setState(cpu, CPU_RUNNING);
       const result = runToEnd(role(cpu, request.params));
+      assert(!isGenerator(result), `CpuServer: role ${request.role} returned a generator; ${WRONG_BUILD}`);
       setState(cpu, CPU_DONE);
       return result;
     };
@@ -122,6 +131,13 @@ export class CpuServer {
       throw error;
     }
   }
+}
+
+const WRONG_BUILD = "its module was built for another engine";
+
+/** A role that was not stripped has run nothing yet. */
+function isGenerator(result: unknown): boolean {
+  return Object.prototype.toString.call(result) === "[object Generator]";
 }
 
 function setState(cpu: Cpu, state: number): void {

@@ -10,7 +10,7 @@ export type Plain = number | string | boolean | null | undefined | readonly Plai
 export type PlainRecord = { readonly [key: string]: Plain };
 
 /** A program that a CPU runs in a trial. What it returns must be plain. */
-export type Role = (cpu: Cpu, params: never) => Steps<PlainRecord | undefined | void>;
+export type Role = (cpu: Cpu, params: never) => Steps<PlainRecord> | Steps<void>;
 
 /** What a worker needs of a kernel bundle (`src/kernel.ts`), of a toy in tests, or of a user's module. */
 export interface KernelModule {
@@ -18,10 +18,9 @@ export interface KernelModule {
   readonly roles: Readonly<Record<string, Role>>;
   /** The handle of CPU `id` over an arena that `machine`, a plain description, fits. Throws when it does not. */
   attachCpu(buffer: SharedArrayBuffer, machine: unknown, id: number, port: Port): Cpu;
+  /** Takes in what a user's module exports beside roles (protocols, orders). Throws UsageError when it is unusable. */
+  adopt?(exports: Readonly<Record<string, unknown>>): void;
 }
-
-/** A module that only adds roles to those of the kernel. */
-export type ExtraRoles = Pick<KernelModule, "roles">;
 
 /** Clock and engine of a CPU's port. */
 export type PortSpec =
@@ -43,7 +42,7 @@ export type CpuRequest =
       readonly arena: SharedArrayBuffer;
       readonly machine: unknown;
       readonly port: PortSpec;
-      /** URLs of modules with more roles. */
+      /** URLs of built modules: their export `roles` adds to the kernel's, the rest is for `adopt`. */
       readonly modules: readonly string[];
     }
   /** Runs a role together with the CPUs of `parties` others; answered when it has returned or thrown. */

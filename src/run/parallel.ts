@@ -15,7 +15,7 @@ export interface CrewOptions {
   /** Built worker entry: "worker-parallel.js" or "worker-stress.js" of `dist/`. */
   readonly worker: URL;
   readonly cpus: number;
-  /** URLs of built modules that bring more roles. */
+  /** URLs of built modules of a user, loaded by every worker: more roles, protocols, orders. */
   readonly modules?: readonly string[];
   /** Emulated kernel microseconds per real nanosecond; 1/1000 makes a kernel second a real one. */
   readonly usPerNs?: number;

@@ -7,7 +7,8 @@ import type { TurnTable } from "./turn-table.ts";
 
 /** `parallel`: real time, scaled by `usPerNs`, counted from `originNs` on the common clock. */
 export function parallelPort(originNs: number, usPerNs: number): Port {
-  const unused = (): never => assert(false, "parallelPort: this build is stripped and asks its port for time only") as never;
+  const unused = (): never =>
+    assert(false, "parallelPort: this build is stripped and asks its port for time only") as never;
   return {
     pending: new Int32Array(4),
     nowNs: () => commonNs() - originNs,

@@ -17,8 +17,8 @@ const Barrier = struct("startBarrier", {
   release: { words: 2, align: 32 },
 });
 
-/** Loads spent at the second gate before sleeping there: some milliseconds. */
-const SPINS = 200_000;
+/** Loads spent at the second gate before sleeping there: some tens of microseconds. */
+const SPINS = 20_000;
 
 export class StartBarrier {
   readonly #words: Int32Array;

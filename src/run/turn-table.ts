@@ -119,7 +119,10 @@ export class TurnTable {
       const choice = next < 0 ? next + this.run.cpus : this.#choose(next);
       if (choice === undefined) return;
       Atomics.store(this.#words, Head.position, next);
-      if (choice >= 0) return this.#open(choice);
+      if (choice >= 0) {
+        this.#open(choice);
+        return;
+      }
       this.run.fireTimer(timerChoice(choice));
     }
   }

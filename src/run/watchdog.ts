@@ -7,7 +7,7 @@
 import { describeCycle, describeLocks, readLocks, type SyncPlace, waitCycle } from "../explore/wait-for.ts";
 import { CPU_DONE, CpuSync, LockStat } from "../sync/cpu-sync.ts";
 import { MAX_LOCK_CLASSES } from "../sync/lock-class.ts";
-import { StallClock } from "./stall-clock.ts";
+import { StallClock, type TickReading } from "./stall-clock.ts";
 import { otherThreadsWantCpu } from "./thread-states.ts";
 
 /** The report of a hang. Exit code 3. */
@@ -29,19 +29,26 @@ const TICKS_PER_LIMIT = 20;
 const MIN_TICK_MS = 5;
 const MAX_TICK_MS = 250;
 
-/** Starts watching; the function returned ends it. */
+/** Starts watching the CPUs of a trial; the function returned ends it. */
 export function watch(options: WatchdogOptions): () => void {
-  const tickMs = Math.min(Math.max(options.limitMs / TICKS_PER_LIMIT, MIN_TICK_MS), MAX_TICK_MS);
+  const { place, running, limitMs } = options;
+  const counters = (): number[] => [...running.keys()].map((cpu) => progressOf(place, cpu));
+  return watchCounter(counters, limitMs, () => options.onHang(new HangError(hangReport(options))));
+}
+
+/** Calls `onHang` once when none of the counters has changed for `limitMs` of stalled time; the result ends it. */
+export function watchCounter(counters: () => readonly number[], limitMs: number, onHang: () => void): () => void {
+  const tickMs = Math.min(Math.max(limitMs / TICKS_PER_LIMIT, MIN_TICK_MS), MAX_TICK_MS);
   const clock = new StallClock(tickMs);
-  let last: number[] = [];
+  let last: readonly number[] = [];
   const tick = (): void => {
-    const progress = [...options.running.keys()].map((cpu) => progressOf(options.place, cpu));
-    const advanced = progress.some((count, i) => count !== last[i]);
-    last = progress;
+    const now = counters();
+    const advanced = now.some((count, i) => count !== last[i]);
+    last = now;
     clock.tick(readTick(), advanced);
-    if (clock.stalledMs < options.limitMs) return;
+    if (clock.stalledMs < limitMs) return;
     clearInterval(timer);
-    options.onHang(new HangError(hangReport(options)));
+    onHang();
   };
   const timer = setInterval(tick, tickMs);
   timer.unref();
@@ -49,7 +56,7 @@ export function watch(options: WatchdogOptions): () => void {
   return () => clearInterval(timer);
 }
 
-function readTick(): { wallMs: number; cpuMs: number; wantsCpu: () => boolean | undefined } {
+function readTick(): TickReading {
   const { user, system } = process.cpuUsage();
   return { wallMs: performance.now(), cpuMs: (user + system) / 1000, wantsCpu: otherThreadsWantCpu };
 }

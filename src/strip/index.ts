@@ -1,7 +1,7 @@
 /** What the build script needs of the stripping step. */
 
 export { keepConstants } from "./keep-const.ts";
-export { kernelFiles } from "./kernel-files.ts";
+export { kernelFiles, seamFile } from "./kernel-files.ts";
 export { stripPlugin } from "./plugin.ts";
 export { analyse, describeRefusals } from "./strip.ts";
 export { buildFlags, VARIANTS } from "./variants.ts";

@@ -7,6 +7,11 @@ import type { SourceText } from "./source.ts";
 export const KERNEL_FOLDERS = ["arena", "trace", "sync", "mm", "task", "oom", "machine", "check"] as const;
 const KERNEL_PLACES = [...KERNEL_FOLDERS.map((name) => `src/${name}`), "src/kernel.ts", "workers"];
 
+/** The seam to shared memory: the only kernel file with scheduling points of its own. */
+export function seamFile(root: string): string {
+  return join(root, "src", "arena", "mem.ts");
+}
+
 /** Every kernel file under the repository `root`, sorted by path. */
 export function kernelFiles(root: string): SourceText[] {
   return KERNEL_PLACES.flatMap((place) => typescriptFiles(join(root, place)))

@@ -25,12 +25,12 @@ export interface NameTable {
   readonly tables: ReadonlySet<string>;
 }
 
-/** Packages whose exports are kernel functions in every variant. */
-const KERNEL_MODULES = new Set(["oomrace/kernel"]);
+/** The emulated kernel as users' files import it. */
+export const KERNEL_MODULE = "oomrace/kernel";
 
 /** Whether an import comes from the analysed set or the kernel; everything else holds plain functions. */
 export function isKernelImport(source: string): boolean {
-  return source.startsWith(".") || KERNEL_MODULES.has(source);
+  return source.startsWith(".") || source === KERNEL_MODULE;
 }
 
 /** Name of a property that can be read off the source; undefined for computed ones. */
@@ -164,7 +164,7 @@ class Collector {
         .filter(([name]) => generators.has(name))
         .map(([name, place]) => {
           const other = generators.get(name);
-          const where = other ? `at ${other.file}:${other.line}` : "in oomrace/kernel";
+          const where = other ? `at ${other.file}:${other.line}` : `in ${KERNEL_MODULE}`;
           const reason = `"${name}" is a plain ${kind} here and a generator ${kind} ${where}; give one another name`;
           return { ...place, reason };
         });

@@ -7,7 +7,7 @@
 
 import type { AnyNode, CallExpression, Identifier, YieldExpression } from "acorn";
 import { isGenerator, isKernelImport, isStruct, type NameTable, propertyName } from "./names.ts";
-import { isFunction, type Scope, walk } from "./scope.ts";
+import { isFunction, moduleName, type Scope, walk } from "./scope.ts";
 import type { ParsedSource, Refusal } from "./source.ts";
 
 /** The function of the seam that drives generators by hand. */
@@ -16,15 +16,7 @@ const DRIVER = "runToEnd";
 /** Everything refused in one file. Only the file that `isSeam` holds scheduling points of its own. */
 export function refusalsIn(source: ParsedSource, names: NameTable, isSeam: boolean): Refusal[] {
   const checker = new Checker(source, names, isSeam);
-  let moduleScope: Scope | undefined;
-  walk(
-    source.program,
-    (node, parents, scope) => checker.check(node, parents, scope),
-    (scope) => {
-      if (moduleScope) checker.checkShadowing(scope, moduleScope);
-      else moduleScope = scope;
-    },
-  );
+  walk(source.program, (node, parents, scope) => checker.check(node, parents, scope));
   return checker.refusals;
 }
 
@@ -52,17 +44,7 @@ class Checker {
     else if (node.type === "MemberExpression") this.#checkMember(node, parents, scope);
     else if (node.type === "ObjectPattern") this.#checkPattern(node);
     else if (isFunction(node)) this.#checkFunction(node, parents);
-    else if (node.type === "ExportDefaultDeclaration") this.#checkDefault(node, scope);
-  }
-
-  /** Inner scopes may not reuse the name of a generator that the module declares or imports. */
-  checkShadowing(inner: Scope, moduleScope: Scope): void {
-    for (const [name, binding] of inner.names) {
-      const outer = moduleScope.names.get(name);
-      if (outer === binding || !isGenerator(outer, this.#names.functions)) continue;
-      if (outer?.node.start === binding.node.start) continue;
-      this.#refuse(binding.node, `"${name}" is bound here and is a generator function in this module; rename it`);
-    }
+    else if (node.type === "ExportSpecifier") this.#checkDefault(node, scope);
   }
 
   #checkYield(node: YieldExpression, parents: readonly AnyNode[], scope: Scope): void {
@@ -141,12 +123,11 @@ class Checker {
     }
   }
 
-  #checkDefault(node: AnyNode & { type: "ExportDefaultDeclaration" }, scope: Scope): void {
-    const what = node.declaration;
-    const generator =
-      (isFunction(what) && what.generator) ||
-      (what.type === "Identifier" && isGenerator(scope.find(what.name), this.#names.functions));
-    if (generator) this.#refuse(node, "generator function as default export; export it under its name");
+  /** esbuild writes a default export as an export clause. */
+  #checkDefault(node: AnyNode & { type: "ExportSpecifier" }, scope: Scope): void {
+    if (moduleName(node.exported) !== "default") return;
+    if (!isGenerator(scope.find(moduleName(node.local)), this.#names.functions)) return;
+    this.#refuse(node, "generator function as default export; export it under its name");
   }
 
   #callsGenerator(node: CallExpression, scope: Scope): boolean {
@@ -206,7 +187,6 @@ function isReference(node: Identifier, parent: AnyNode): boolean {
     case "ImportDefaultSpecifier":
     case "ImportNamespaceSpecifier":
     case "ExportSpecifier":
-    case "ExportDefaultDeclaration":
     case "LabeledStatement":
     case "BreakStatement":
     case "ContinueStatement":

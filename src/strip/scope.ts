@@ -43,12 +43,11 @@ export class Scope {
 /** Called for every node before its children; `parents` ends with the node's own parent. */
 export type Visitor = (node: AnyNode, parents: readonly AnyNode[], scope: Scope) => void;
 
-/** Visits every node of a module in source order. `entered` is told of each scope when it opens. */
-export function walk(program: Program, visit: Visitor, entered?: (scope: Scope) => void): void {
+/** Visits every node of a module in source order. */
+export function walk(program: Program, visit: Visitor): void {
   const parents: AnyNode[] = [];
   const go = (node: AnyNode, outer: Scope): void => {
     const scope = openScope(node, outer);
-    if (scope !== outer) entered?.(scope);
     visit(node, parents, scope);
     parents.push(node);
     for (const child of childrenOf(node)) go(child, scope);

@@ -1,6 +1,6 @@
 /** One analysed source file: its text, the plain JavaScript that esbuild makes of it, and the way back. */
 
-import { basename, isAbsolute, relative } from "node:path";
+import { basename, isAbsolute, relative, resolve } from "node:path";
 import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
 import { getLineInfo, type Node, type Program, parse, tokTypes } from "acorn";
 import { type Message, transform } from "esbuild";
@@ -58,7 +58,7 @@ export function refusalsOf(error: unknown, path: string): Refusal[] {
   const messages = (error as { errors?: Message[] }).errors;
   if (!messages) throw error;
   return messages.map(({ text, location }) => ({
-    file: location ? fileLabel(location.file) : fileLabel(path),
+    file: location ? fileLabel(resolve(location.file)) : fileLabel(path),
     line: location?.line ?? 1,
     column: (location?.column ?? 0) + 1,
     reason: text,

@@ -20,9 +20,6 @@ import { isFunction, walk } from "./scope.ts";
 import { formatRefusal, type ParsedSource, parseSource, type Refusal, type SourceText } from "./source.ts";
 import type { Variant } from "./variants.ts";
 
-/** The one file with bare `yield`, told by the end of its path. */
-export const SEAM = "src/arena/mem.ts";
-
 export interface Analysis {
   /** By path as it was given. */
   readonly sources: ReadonlyMap<string, ParsedSource>;
@@ -37,16 +34,21 @@ export interface Emitted {
   readonly map: string;
 }
 
-const NOTHING_KNOWN: KnownNames = { functions: [], members: [] };
+export interface AnalysisOptions {
+  /** Generators outside the set that it may call. */
+  readonly known?: KnownNames;
+  /** Path of the one file that may hold scheduling points (bare `yield`); none where it is not given. */
+  readonly seam?: string;
+}
 
-/** Parses a set of files that call each other and checks every rule; `known` are generators outside the set. */
-export async function analyse(texts: readonly SourceText[], known: KnownNames = NOTHING_KNOWN): Promise<Analysis> {
+/** Parses a set of files that call each other and checks every rule. */
+export async function analyse(texts: readonly SourceText[], options: AnalysisOptions = {}): Promise<Analysis> {
   const parsed = await Promise.all(texts.map(parseSource));
   const sources = parsed.filter((result): result is ParsedSource => !Array.isArray(result));
   const broken = parsed.filter((result): result is Refusal[] => Array.isArray(result)).flat();
-  const { names, refusals } = collectNames(sources, known);
+  const { names, refusals } = collectNames(sources, options.known ?? { functions: [], members: [] });
   const misused = sources.flatMap((source) => {
-    const isSeam = isSeamPath(source.path);
+    const isSeam = source.path === options.seam;
     return [...refusalsIn(source, names, isSeam), ...(isSeam ? ungatedPoints(source) : [])];
   });
   const all = [...broken, ...refusals, ...misused];
@@ -112,10 +114,6 @@ function firstAtLeast(ascending: readonly number[], value: number): number {
     else high = middle;
   }
   return ascending[low] as number;
-}
-
-function isSeamPath(path: string): boolean {
-  return path.replaceAll("\\", "/").endsWith(SEAM);
 }
 
 /** Scheduling points from which the forced build could not reach `cpu.port.gate()`. */

@@ -64,15 +64,23 @@ export function stepTypes(text: string): string[] {
 export function typeMembers(text: string, aliases: ReadonlySet<string>): TypeMember[] {
   const masked = maskText(text);
   const members: TypeMember[] = [];
-  for (const match of masked.matchAll(/\b(?:interface\s+\w[^{;]*|type\s+\w[^={;]*=[^;{]*)\{/g)) {
-    const open = (match.index as number) + match[0].length - 1;
-    scanBody(masked, open, aliases, members);
+  for (const match of masked.matchAll(/\b(?:interface\s+\w+|type\s+\w[^=;{]*=)/g)) {
+    const open = bodyStart(masked, (match.index as number) + match[0].length);
+    if (open !== undefined) scanBody(masked, open, aliases, members);
   }
   return members;
 }
 
-/** Reads the members between the brace at `open` and its partner; returns the partner's place. */
-function scanBody(text: string, open: number, aliases: ReadonlySet<string>, members: TypeMember[]): number {
+/** The brace that opens an object type's body, not one inside type parameters; none where a statement ends first. */
+function bodyStart(text: string, from: number): number | undefined {
+  for (let i = from; i < text.length && text[i] !== ";"; i++) {
+    if (text[i] === "{" && !insideAngles(text.slice(from, i))) return i;
+  }
+  return undefined;
+}
+
+/** Reads the members between the brace at `open` and its partner. */
+function scanBody(text: string, open: number, aliases: ReadonlySet<string>, members: TypeMember[]): void {
   let at = open + 1;
   while (at < text.length && text[at] !== "}") {
     const end = memberEnd(text, at);
@@ -80,7 +88,6 @@ function scanBody(text: string, open: number, aliases: ReadonlySet<string>, memb
     if (member) members.push(member);
     at = end + (text[end] === "}" ? 0 : 1);
   }
-  return at;
 }
 
 /** End of the member that starts at `at`: `;`, `,` or the closing brace, or a line end behind a complete member. */
@@ -109,6 +116,7 @@ function endsMember(before: string, after: string): boolean {
   return /[\w)\]}>]\s*$/.test(before) && !insideAngles(before) && !/^\s*[|&=:?.)<>]/.test(after);
 }
 
+const STEPS = /^Steps\s*</;
 const MEMBER = /^\s*(?:readonly\s+)?(#?[A-Za-z_$][\w$]*)\s*\??\s*([\s\S]*)$/;
 
 function readMember(part: string, at: number, aliases: ReadonlySet<string>): TypeMember | undefined {
@@ -117,7 +125,8 @@ function readMember(part: string, at: number, aliases: ReadonlySet<string>): Typ
   const [, name, rest] = match as unknown as [string, string, string];
   const offset = at + part.indexOf(name, part.search(/\S/) + (/^\s*readonly\s/.test(part) ? "readonly".length : 0));
   if (rest.startsWith("(") || rest.startsWith("<")) {
-    return { name, offset, generator: /\)\s*:\s*Steps\s*<[\s\S]*$/.test(rest) && returnsSteps(rest) };
+    const result = resultType(rest);
+    return result === undefined ? undefined : { name, offset, generator: STEPS.test(result) };
   }
   if (!rest.startsWith(":")) return undefined;
   const type = rest.slice(1).trim();
@@ -126,12 +135,12 @@ function readMember(part: string, at: number, aliases: ReadonlySet<string>): Typ
   return type.includes("=>") ? { name, offset, generator: /=>\s*Steps\s*</.test(type) } : undefined;
 }
 
-/** Whether a method signature `<T>(...): R` has `Steps<...>` as R, and not only somewhere in a parameter. */
-function returnsSteps(signature: string): boolean {
+/** R of a method signature `<T>(...): R`; undefined where it declares none. */
+function resultType(signature: string): string | undefined {
   let depth = 0;
   for (let i = signature.indexOf("("); i < signature.length; i++) {
     if (signature[i] === "(") depth++;
-    else if (signature[i] === ")" && --depth === 0) return /^\)\s*:\s*Steps\s*</.test(signature.slice(i));
+    else if (signature[i] === ")" && --depth === 0) return /^\)\s*:\s*([\s\S]*)$/.exec(signature.slice(i))?.[1];
   }
-  return false;
+  return undefined;
 }

@@ -9,21 +9,29 @@ import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, 
 import { tmpdir } from "node:os";
 import { dirname, extname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
 import { build, type Plugin } from "esbuild";
 import { UsageError } from "../base/errors.ts";
 import { distUrl } from "./dist.ts";
-import type { KnownNames } from "./names.ts";
+import { KERNEL_MODULE, type KnownNames } from "./names.ts";
 import { stripPlugin } from "./plugin.ts";
-import { fileLabel, refusalsOf, type SourceText } from "./source.ts";
-import { analyse, describeRefusals } from "./strip.ts";
+import { moduleName } from "./scope.ts";
+import { fileLabel, type Refusal, refusalsOf, type SourceText } from "./source.ts";
+import { type Analysis, analyse, describeRefusals, emit } from "./strip.ts";
 import { buildFlags, type Variant } from "./variants.ts";
+
+/** dist/generators.json */
+interface KernelNames extends KnownNames {
+  /** Everything that the kernel exports. */
+  readonly exports: readonly string[];
+}
 
 const EXTENSIONS = [".ts", ".mts", ".js", ".mjs"];
 
 /** What users' modules may import of the package, and the built file that stands for it. */
 const PACKAGE_MODULES: Record<string, (variant: Variant) => string> = {
   oomrace: () => "index.js",
-  "oomrace/kernel": (variant) => `kernel-${variant}.js`,
+  [KERNEL_MODULE]: (variant) => `kernel-${variant}.js`,
 };
 
 const builds = new Map<string, Promise<string>>();
@@ -69,9 +77,10 @@ async function buildOnce(entry: string, variant: Variant, name: string): Promise
   }
   if (!existsSync(entry) || !statSync(entry).isFile()) throw new UsageError(`${fileLabel(entry)}: no such file`);
   const real = realpathSync(entry);
-  const known = JSON.parse(readFileSync(distUrl("generators.json"), "utf8")) as KnownNames;
-  const analysis = await analyse(collectSources(real), known);
-  if (analysis.refusals.length > 0) throw new UsageError(describeRefusals(analysis.refusals));
+  const known = JSON.parse(readFileSync(distUrl("generators.json"), "utf8")) as KernelNames;
+  const analysis = await analyse(collectSources(real), { known });
+  const refusals = [...analysis.refusals, ...unknownImports(analysis, new Set(known.exports))];
+  if (refusals.length > 0) throw new UsageError(describeRefusals(refusals));
   try {
     const result = await build({
       entryPoints: [real],
@@ -89,8 +98,36 @@ async function buildOnce(entry: string, variant: Variant, name: string): Promise
     writeFileSync(file, result.outputFiles[0]!.contents);
     return pathToFileURL(file).href;
   } catch (error) {
-    throw new UsageError(describeRefusals(refusalsOf(error, entry)), { cause: error });
+    const refusals = refusalsOf(error, entry).map((refusal) => toOriginal(refusal, analysis, variant));
+    throw new UsageError(describeRefusals(refusals), { cause: error });
   }
+}
+
+/** Names imported from `oomrace/kernel` that it does not export. */
+function unknownImports(analysis: Analysis, exported: ReadonlySet<string>): Refusal[] {
+  const refusals: Refusal[] = [];
+  for (const source of analysis.sources.values()) {
+    for (const node of source.program.body) {
+      if (node.type !== "ImportDeclaration" || node.source.value !== KERNEL_MODULE) continue;
+      for (const specifier of node.specifiers) {
+        if (specifier.type === "ImportNamespaceSpecifier") continue;
+        const name = specifier.type === "ImportSpecifier" ? moduleName(specifier.imported) : "default";
+        if (!exported.has(name)) {
+          refusals.push({ ...source.placeOf(specifier), reason: `${KERNEL_MODULE} exports no "${name}"` });
+        }
+      }
+    }
+  }
+  return refusals;
+}
+
+/** The bundler speaks of places in the stripped text; this leads them back to the user's. */
+function toOriginal(refusal: Refusal, analysis: Analysis, variant: Variant): Refusal {
+  const source = analysis.sources.get(resolve(refusal.file));
+  if (!source) return refusal;
+  const at = { line: refusal.line, column: refusal.column - 1 };
+  const { line, column } = originalPositionFor(new TraceMap(emit(source, variant).map), at);
+  return { ...refusal, line: line ?? 1, column: (column ?? 0) + 1 };
 }
 
 /** Points imports of the package at the built files of the variant in use. */

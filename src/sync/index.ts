@@ -50,15 +50,9 @@ const spinlock: LockKind = {
   name: "spinlock",
   struct: Spinlock,
   initLock: zeroedIsFree,
-  *lockWrite(cpu, lock, cls) {
-    yield* spinLock(cpu, lock, cls);
-  },
-  *trylockWrite(cpu, lock, cls) {
-    return yield* spinTrylock(cpu, lock, cls);
-  },
-  *unlockWrite(cpu, lock, cls) {
-    yield* spinUnlock(cpu, lock, cls);
-  },
+  lockWrite: spinLock,
+  trylockWrite: spinTrylock,
+  unlockWrite: spinUnlock,
   writerOf: spinOwner,
 };
 
@@ -66,20 +60,12 @@ const mutex: LockKind = {
   name: "mutex",
   struct: Mutex,
   initLock: zeroedIsFree,
-  *lockWrite(cpu, lock, cls) {
-    yield* mutexLock(cpu, lock, cls);
-  },
-  *trylockWrite(cpu, lock, cls) {
-    return yield* mutexTrylock(cpu, lock, cls);
-  },
-  *unlockWrite(cpu, lock, cls) {
-    yield* mutexUnlock(cpu, lock, cls);
-  },
+  lockWrite: mutexLock,
+  trylockWrite: mutexTrylock,
+  unlockWrite: mutexUnlock,
   writerOf: mutexOwner,
   killable: {
-    *lockWriteKillable(cpu, lock, cls) {
-      return yield* mutexLockKillable(cpu, lock, cls);
-    },
+    lockWriteKillable: mutexLockKillable,
   },
 };
 
@@ -87,27 +73,15 @@ const rwlock: LockKind = {
   name: "rwlock",
   struct: Rwlock,
   initLock: zeroedIsFree,
-  *lockWrite(cpu, lock, cls) {
-    yield* writeLock(cpu, lock, cls);
-  },
-  *trylockWrite(cpu, lock, cls) {
-    return yield* writeTrylock(cpu, lock, cls);
-  },
-  *unlockWrite(cpu, lock, cls) {
-    yield* writeUnlock(cpu, lock, cls);
-  },
+  lockWrite: writeLock,
+  trylockWrite: writeTrylock,
+  unlockWrite: writeUnlock,
   writerOf: rwlockWriter,
   read: {
     recursive: true,
-    *lockRead(cpu, lock, cls) {
-      yield* readLock(cpu, lock, cls);
-    },
-    *trylockRead(cpu, lock, cls) {
-      return yield* readTrylock(cpu, lock, cls);
-    },
-    *unlockRead(cpu, lock, cls) {
-      yield* readUnlock(cpu, lock, cls);
-    },
+    lockRead: readLock,
+    trylockRead: readTrylock,
+    unlockRead: readUnlock,
   },
 };
 
@@ -122,40 +96,22 @@ function rwsemKind(name: string, rules: number): LockKind {
     name,
     struct: Rwsem,
     initLock: (words, lock) => initRwsem(words, lock, rules),
-    *lockWrite(cpu, lock, cls) {
-      yield* downWrite(cpu, lock, cls);
-    },
-    *trylockWrite(cpu, lock, cls) {
-      return yield* downWriteTrylock(cpu, lock, cls);
-    },
-    *unlockWrite(cpu, lock, cls) {
-      yield* upWrite(cpu, lock, cls);
-    },
+    lockWrite: downWrite,
+    trylockWrite: downWriteTrylock,
+    unlockWrite: upWrite,
     writerOf: rwsemWriter,
     read: {
       recursive: false,
-      *lockRead(cpu, lock, cls) {
-        yield* downRead(cpu, lock, cls);
-      },
-      *trylockRead(cpu, lock, cls) {
-        return yield* downReadTrylock(cpu, lock, cls);
-      },
-      *unlockRead(cpu, lock, cls) {
-        yield* upRead(cpu, lock, cls);
-      },
+      lockRead: downRead,
+      trylockRead: downReadTrylock,
+      unlockRead: upRead,
     },
     killable: {
-      *lockWriteKillable(cpu, lock, cls) {
-        return yield* downWriteKillable(cpu, lock, cls);
-      },
-      *lockReadKillable(cpu, lock, cls) {
-        return yield* downReadKillable(cpu, lock, cls);
-      },
+      lockWriteKillable: downWriteKillable,
+      lockReadKillable: downReadKillable,
     },
     downgrade: {
-      *downgradeToRead(cpu, lock, cls) {
-        yield* downgradeWrite(cpu, lock, cls);
-      },
+      downgradeToRead: downgradeWrite,
     },
   };
 }

@@ -5,17 +5,26 @@ import { assert } from "../base/assert.ts";
 /** Most classes one program may name; statistics and the order matrix are sized by it. */
 export const MAX_LOCK_CLASSES = 32;
 
+export type LockKind = "spinlock" | "mutex" | "rwlock" | "rwsem";
+
 const names: string[] = [];
+const kinds: LockKind[] = [];
 
 /** Names a class and returns its number. Called at module load; the same name gives the same number. */
-export function lockClass(name: string): number {
+export function lockClass(name: string, kind: LockKind = "spinlock"): number {
   const known = names.indexOf(name);
   if (known >= 0) return known;
   assert(names.length < MAX_LOCK_CLASSES, `lockClass: more than ${MAX_LOCK_CLASSES} classes`);
+  kinds.push(kind);
   return names.push(name) - 1;
 }
 
 /** Names of all classes, by number. */
 export function lockClassNames(): readonly string[] {
   return names;
+}
+
+/** What kind of lock each class is, by number. */
+export function lockClassKinds(): readonly LockKind[] {
+  return kinds;
 }

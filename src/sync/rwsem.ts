@@ -23,7 +23,7 @@ import {
 } from "./lock-order.ts";
 import { noteAcquired, noteReleased, noteTryFailed } from "./lock-stat.ts";
 import { queueLock, queueUnlock } from "./queue-lock.ts";
-import { RWSEM_WAKE_READ_OWNED, wakeUp } from "./rwsem/queue.ts";
+import { RWSEM_WAKE_READ_OWNED, wakeWaiters } from "./rwsem/queue.ts";
 import { markWake, RULES_FIFO_2010, RULES_NAMES, rulesOf } from "./rwsem/rules.ts";
 import { downReadSlow, downWriteSlow, wakeAfterLastReader, wakeAfterRelease } from "./rwsem/slow.ts";
 import {
@@ -165,5 +165,5 @@ export function* downgradeWrite(cpu: Cpu, sem: number, cls: number): Steps<void>
   yield* queueLock(cpu, sem + Rwsem.waitLock);
   const wake = yield* markWake(cpu, sem, RWSEM_WAKE_READ_OWNED);
   yield* queueUnlock(cpu, sem + Rwsem.waitLock);
-  yield* wakeUp(cpu, wake);
+  yield* wakeWaiters(cpu, wake);
 }

@@ -12,6 +12,10 @@
  * Between `prepareToWait` and the sleep the CPU may take any lock, and sleep for it: a wake that comes meanwhile is
  * not lost, because it is kept in the node and not in the park token.
  *
+ * As in the kernel, an exclusive waiter that finds its condition true is still on the queue for a moment and may be
+ * chosen by a waker for something that it does not take. Where each `wakeUp` stands for one thing to take, it must
+ * hand such a wake on: `if (yield* finishWait(cpu, queue)) yield* wakeUp(cpu, queue)`.
+ *
  * Thread safety: `waiters` and the nodes' links are guarded by `waitLock`. A node's `lock` word is the queue's
  * address while its CPU waits to be woken, and 0 from the wake on; under `waitLock` the waiter sets and the waker
  * clears it, without it the waiter reads it. Clearing it is the last a waker does to a node: from then on its CPU
@@ -99,16 +103,18 @@ export function* sleepOnQueue(
   return result;
 }
 
-/** `finish_wait`: off the queue, if no waker has taken it off already. */
-export function* finishWait(cpu: Cpu, queue: number): Steps<void> {
+/** `finish_wait`: off the queue. True when a waker had taken it off already, since the last `prepareToWait`. */
+export function* finishWait(cpu: Cpu, queue: number): Steps<boolean> {
   const queued = cpu.sync + CpuSync.waitNode + QueueNode.lock;
-  if ((yield* atomicLoad(cpu, queued)) !== queue) return;
+  if ((yield* atomicLoad(cpu, queued)) !== queue) return true;
   yield* queueLock(cpu, queue + WaitQueue.waitLock);
-  if (load(cpu, queued) === queue) {
+  const chosen = load(cpu, queued) !== queue;
+  if (!chosen) {
     removeWaiter(cpu, queue + WaitQueue.waiters, cpu.id, CpuSync.waitNode);
     store(cpu, queued, 0);
   }
   yield* queueUnlock(cpu, queue + WaitQueue.waitLock);
+  return chosen;
 }
 
 /** `wake_up`: wakes all waiters that are not exclusive, and the first one that is. */

@@ -13,7 +13,7 @@ import { VM_WRITE } from "../../src/mm/vma.ts";
 const MAPPINGS = [
   { startVpn: 0x10, pages: 4, flags: VM_WRITE, present: "all" as const },
   { startVpn: 0x300, pages: 3, flags: VM_WRITE, present: "all" as const },
-  { startVpn: 0x800, pages: 5, flags: VM_WRITE, present: [[1, 3]] as const },
+  { startVpn: 0x800, pages: 5, flags: VM_WRITE, present: [1, 3] },
 ];
 
 describe("race", () => {

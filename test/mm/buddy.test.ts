@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { runToEnd } from "../../src/arena/mem.ts";
 import { accountFreePages, freeOnePage, smallestFree, takeBlock } from "../../src/mm/buddy.ts";
-import { framesOf } from "../../src/mm/page.ts";
 import { largestBlocks, type PageMachine, pageMachine, toyShape } from "./page-machine.ts";
 
 /** Buddy operations of one zone without locks and per-CPU lists. */
@@ -18,7 +17,7 @@ function buddyOf(machine: PageMachine, index = 0) {
     alloc(order: number): number {
       const from = smallestFree(machine.words, zone, order);
       if (from < 0) return 0;
-      const pfn = takeBlock(machine.words, framesOf(cpu), zone, from, order);
+      const pfn = takeBlock(machine.words, zone, from, order);
       machine.words[machine.frame(pfn)] = 1;
       machine.words[machine.frame(pfn) + 1] = order << 23;
       for (let i = 1; i < 1 << order; i++) machine.words[machine.frame(pfn + i) + 1] = (4 << 29) | pfn;
@@ -27,25 +26,16 @@ function buddyOf(machine: PageMachine, index = 0) {
     },
     free(pfn: number, order: number): void {
       machine.words[machine.frame(pfn)] = 0;
-      freeOnePage(machine.words, framesOf(cpu), zone, pfn, order);
+      freeOnePage(machine.words, zone, pfn, order);
       account(1 << order);
     },
   };
 }
 
-function freeBlocks(machine: PageMachine, index = 0): [number, number][] {
-  const blocks: [number, number][] = [];
-  for (let order = 0; order <= 10; order++) {
-    for (const pfn of machine.freeList(index, order)) blocks.push([pfn, order]);
-  }
-  return blocks.sort((a, b) => a[0] - b[0]);
-}
-
 describe("buddy", () => {
-  it("boots into the largest blocks, each list ascending", () => {
+  it("boots into the largest blocks", () => {
     const machine = pageMachine(toyShape(5000));
-    expect(freeBlocks(machine)).toEqual(largestBlocks(1, 5000));
-    expect(machine.freeList(0, 10)).toEqual([1024, 2048, 3072]);
+    expect(machine.freeBlocks(0)).toEqual(largestBlocks(1, 5000));
     expect(machine.check()).toEqual({ managed: 4999, free: 4999, onLists: 0, allocated: 0 });
   });
 
@@ -61,7 +51,7 @@ describe("buddy", () => {
     const machine = pageMachine({ ...toyShape(2048), zones: [{ node: 0, start: 1024, end: 2048 }] });
     const buddy = buddyOf(machine);
     expect(buddy.alloc(7)).toBe(1024);
-    expect(freeBlocks(machine)).toEqual([
+    expect(machine.freeBlocks(0)).toEqual([
       [1152, 7],
       [1280, 8],
       [1536, 9],
@@ -86,7 +76,7 @@ describe("buddy", () => {
       ],
     };
     const machine = pageMachine(shape);
-    const initial = [freeBlocks(machine, 0), freeBlocks(machine, 1)];
+    const initial = [machine.freeBlocks(0), machine.freeBlocks(1)];
     expect(initial).toEqual([largestBlocks(1, 1537), largestBlocks(1537, 4096)]);
     const low = buddyOf(machine, 0);
     const high = buddyOf(machine, 1);
@@ -97,17 +87,31 @@ describe("buddy", () => {
     low.free(1536, 0);
     high.free(taken[3] as number, 0);
     high.free(1537, 0);
-    expect([freeBlocks(machine, 0), freeBlocks(machine, 1)]).toEqual(initial);
+    expect([machine.freeBlocks(0), machine.freeBlocks(1)]).toEqual(initial);
     machine.check();
   });
 
-  it("notices a block that is in no list, and a head that is not ready", () => {
+  it("reuses the lowest block of an order first", () => {
+    const machine = pageMachine(toyShape(4096));
+    const buddy = buddyOf(machine);
+    const pfns = Array.from({ length: 64 }, () => buddy.alloc(0));
+    for (const pfn of [9, 41, 5, 17]) {
+      expect(pfns).toContain(pfn);
+      buddy.free(pfn, 0);
+    }
+    expect(Array.from({ length: 4 }, () => buddy.alloc(0))).toEqual([5, 9, 17, 41]);
+  });
+
+  it("notices a block that is freed twice", () => {
     const machine = pageMachine(toyShape(64));
     const buddy = buddyOf(machine);
-    const pfn = buddy.alloc(0);
-    expect(() => freeOnePage(machine.words, machine.frame(0), machine.zone(0), pfn, 0)).toThrow("not ready");
-    machine.words[machine.frame(2)] = 1;
-    expect(() => takeBlock(machine.words, machine.frame(0), machine.zone(0), 1, 0)).toThrow("should head a free block");
+    const pfns = [buddy.alloc(0), buddy.alloc(0), buddy.alloc(0)];
+    for (const pfn of pfns) {
+      buddy.free(pfn, 0);
+      buddy.alloc(0);
+    }
+    buddy.free(3, 0);
+    expect(() => buddy.free(3, 0)).toThrow("I2: freeOnePage: block 3 of order 0 is free already");
   });
 
   it("agrees with a set of free pages, and merges everything in the end", () => {
@@ -137,7 +141,7 @@ describe("buddy", () => {
         }
         expect(machine.check().free).toBe(free.size);
         for (const [pfn, order] of held) buddy.free(pfn, order);
-        expect(freeBlocks(machine)).toEqual(largestBlocks(start, end));
+        expect(machine.freeBlocks(0)).toEqual(largestBlocks(start, end));
         machine.check();
       }),
       { numRuns: 200 },

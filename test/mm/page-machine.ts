@@ -5,6 +5,7 @@ import type { Cpu, Port, Steps } from "../../src/arena/cpu.ts";
 import { planMemory, regionOf } from "../../src/arena/region.ts";
 import { soloPort } from "../../src/arena/solo-port.ts";
 import { struct } from "../../src/arena/struct.ts";
+import { blockBit, freeArea } from "../../src/mm/buddy.ts";
 import { PageGlobals } from "../../src/mm/page.ts";
 import { checkPageAccounting, type PageAccounting } from "../../src/mm/page-check.ts";
 import { initPageAllocator, type PageShape, pageRegions } from "../../src/mm/page-init.ts";
@@ -27,8 +28,8 @@ export interface PageMachine {
   /** Word address of frame `pfn`. */
   frame(pfn: number): number;
   check(): PageAccounting;
-  /** First pfns of the blocks in a zone's list of `order`, in list order. */
-  freeList(index: number, order: number): number[];
+  /** All free blocks [pfn, order] of zone number `index`, ascending. */
+  freeBlocks(index: number): [number, number][];
   /** Boots again, from zeroed words. */
   reset(): void;
 }
@@ -69,11 +70,18 @@ export function pageMachine(shape: PageShape, outOfMemory: Cpu["upcalls"]["outOf
       return { ...bare, machine, mm: pcps[id] as number, mmStride: CpuPcp.WORDS, upcalls };
     },
     check: () => checkPageAccounting(words, machine, pcps),
-    freeList: (index, order) => {
-      const pfns: number[] = [];
-      let pfn = words[zone(index) + Zone.areas + order * FreeArea.WORDS + FreeArea.head] as number;
-      for (; pfn !== 0; pfn = words[frame(pfn) + 1] as number) pfns.push(pfn);
-      return pfns;
+    freeBlocks: (index) => {
+      const area = freeArea(zone(index), 0);
+      const end = words[zone(index) + Zone.endPfn] as number;
+      const blocks: [number, number][] = [];
+      for (let pfn = words[zone(index) + Zone.startPfn] as number; pfn < end; pfn++) {
+        for (let order = 0; order <= 10 && pfn % (1 << order) === 0; order++) {
+          const bit = blockBit(words, zone(index), pfn, order);
+          const level = words[area + order * FreeArea.WORDS + FreeArea.levels] as number;
+          if ((((words[level + (bit >> 5)] as number) >> (bit & 31)) & 1) === 1) blocks.push([pfn, order]);
+        }
+      }
+      return blocks;
     },
     reset: () => {
       words.fill(0, ARENA_START);

@@ -114,14 +114,14 @@ describe("misuse of counts is a violation of I2", () => {
     const { cpu, alloc } = setup();
     const pfn = alloc(0);
     runToEnd(putPage(cpu, pfn));
-    expect(broken(() => runToEnd(putPage(cpu, pfn)))).toContain(`I2: putPage: page ${pfn} is free already`);
+    expect(broken(() => runToEnd(putPage(cpu, pfn)))).toContain(`I2: putPage: page ${pfn} is not allocated (free`);
   });
 
-  it("double free of a page that reached the buddy", () => {
+  it("put of a page that was never allocated, and of a tail", () => {
     const { cpu, alloc } = setup();
     const pfn = alloc(4);
-    runToEnd(putPage(cpu, pfn));
-    expect(broken(() => runToEnd(putPage(cpu, 32)))).toContain("buddy block of order 5");
+    expect(broken(() => runToEnd(putPage(cpu, 63)))).toContain("page 63 is not allocated");
+    expect(broken(() => runToEnd(putPage(cpu, pfn + 1)))).toContain("a folio's tail");
   });
 
   it("put of a reserved frame", () => {

@@ -136,7 +136,7 @@ test("damaged text is read or refused with one line, never worse", () => {
       }
       expectOneLine(text.join("\n"));
     }),
-    { numRuns: 1500 },
+    { numRuns: 500 },
   );
 });
 

@@ -12,7 +12,7 @@ import { randomScheduler } from "../../src/explore/schedulers/random.ts";
 import { CpuSync, QueueNode } from "../../src/sync/cpu-sync.ts";
 import { lockClass, lockClassNames } from "../../src/sync/lock-class.ts";
 import { assertNothingHeld } from "../../src/sync/lock-order.ts";
-import { RWSEM_READER_OWNED } from "../../src/sync/rwsem/state.ts";
+import { RWSEM_FLAG_WAITERS, RWSEM_READER_OWNED } from "../../src/sync/rwsem/state.ts";
 import { describeRwsem, initRwsem, RULES_NAMES, Rwsem } from "../../src/sync/rwsem.ts";
 import { syncCpu } from "../../src/sync/sync-cpu.ts";
 import { WaitList } from "../../src/sync/wait-list.ts";
@@ -134,9 +134,10 @@ export function expectSound(world: World): void {
   expect(faultOf(world), world.about).toBe("");
 }
 
-/** CPUs on the queue, its head first. */
+/** Number of CPUs on the queue; 0 until WAITERS is set, because before that a newcomer does not see the first one. */
 export function queued(words: Int32Array): number {
   let length = 0;
+  if (((words[SEM + Rwsem.count] as number) & RWSEM_FLAG_WAITERS) === 0) return 0;
   for (let link = words[SEM + Rwsem.waiters + WaitList.head] as number; link !== 0; length++) {
     link = words[SYNC + (link - 1) * CpuSync.WORDS + CpuSync.node + QueueNode.next] as number;
   }

@@ -18,7 +18,7 @@ import {
   RWSEM_WAKE_READ_OWNED,
   stringLength,
   wakeOnly,
-  wakeUp,
+  wakeWaiters,
 } from "./queue.ts";
 import {
   RWSEM_FLAG_HANDOFF,
@@ -47,12 +47,12 @@ export function* stealRead(cpu: Cpu, sem: number, count: number): Steps<boolean>
     yield* queueLock(cpu, sem + Rwsem.waitLock);
     const wake = yield* markWakeModern(cpu, sem, RWSEM_WAKE_READ_OWNED);
     yield* queueUnlock(cpu, sem + Rwsem.waitLock);
-    yield* wakeUp(cpu, wake);
+    yield* wakeWaiters(cpu, wake);
   }
   return true;
 }
 
-/** `rwsem_mark_wake`: returns what to wake (`wakeUp`). The caller holds `waitLock`. */
+/** `rwsem_mark_wake`: returns what to wake (`wakeWaiters`). The caller holds `waitLock`. */
 export function* markWakeModern(cpu: Cpu, sem: number, type: number): Steps<number> {
   const first = firstWaiter(cpu, sem + Rwsem.waiters);
   if (first < 0) return 0;

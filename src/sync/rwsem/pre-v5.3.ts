@@ -13,7 +13,7 @@ import { firstWaiter, nextWaiter, nodeOf } from "../wait-list.ts";
 import { detachWaiter, grantLeadingReaders, RWSEM_WAITING_FOR_WRITE, RWSEM_WAKE_ANY, wakeOnly } from "./queue.ts";
 import { RWSEM_FLAG_WAITERS, RWSEM_LOCK_MASK, RWSEM_WRITER_LOCKED, Rwsem, setWriterOwned } from "./state.ts";
 
-/** `__rwsem_mark_wake`: returns what to wake (`wakeUp`). The caller holds `waitLock`. */
+/** `__rwsem_mark_wake`: returns what to wake (`wakeWaiters`). The caller holds `waitLock`. */
 export function* markWakePreV53(cpu: Cpu, sem: number, type: number): Steps<number> {
   const first = firstWaiter(cpu, sem + Rwsem.waiters);
   if (first < 0) return 0;

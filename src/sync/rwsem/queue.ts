@@ -102,7 +102,7 @@ export function stringLength(cpu: Cpu, string: number): number {
 
 /**
  * The wake rule for readers at the head before v5.3: the leading readers get the lock unless a writer is in, the
- * first writer behind them ends the batch. Returns what to wake (`wakeUp`). The caller holds `waitLock`.
+ * first writer behind them ends the batch. Returns what to wake (`wakeWaiters`). The caller holds `waitLock`.
  */
 export function* grantLeadingReaders(cpu: Cpu, sem: number, first: number, type: number): Steps<number> {
   let added = 0;
@@ -128,7 +128,7 @@ export function wakeOnly(id: number): number {
 }
 
 /** Carries out what a wake rule returned: a string of nodes to grant, `wakeOnly`, or 0. `waitLock` is free again. */
-export function* wakeUp(cpu: Cpu, wake: number): Steps<void> {
+export function* wakeWaiters(cpu: Cpu, wake: number): Steps<void> {
   if (wake < 0) yield* unpark(cpu, -wake - 1);
   for (let at = wake; at > 0; ) {
     const id = at - 1;

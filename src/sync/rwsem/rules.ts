@@ -16,7 +16,7 @@ export function rulesOf(cpu: Cpu, sem: number): number {
   return cpu.words[sem + Rwsem.rules] as number;
 }
 
-/** The wake rule: who on the queue may go now; returns what to wake (`wakeUp`). The caller holds `waitLock`. */
+/** The wake rule: who on the queue may go now; returns what to wake (`wakeWaiters`). The caller holds `waitLock`. */
 export function* markWake(cpu: Cpu, sem: number, type: number): Steps<number> {
   const rules = rulesOf(cpu, sem);
   if (rules === RULES_MODERN) return yield* markWakeModern(cpu, sem, type);

@@ -17,7 +17,7 @@ import {
   RWSEM_WAITING_FOR_WRITE,
   RWSEM_WAKE_ANY,
   RWSEM_WAKE_READERS,
-  wakeUp,
+  wakeWaiters,
 } from "./queue.ts";
 import { markWake, RULES_FIFO_2010, RULES_MODERN, rulesOf, tryWriteLock } from "./rules.ts";
 import { optimisticSpin, spinOnOwner } from "./spin.ts";
@@ -53,7 +53,7 @@ export function* wakeAfterRelease(cpu: Cpu, sem: number): Steps<void> {
   yield* queueLock(cpu, sem + Rwsem.waitLock);
   const wake = yield* markWake(cpu, sem, RWSEM_WAKE_ANY);
   yield* queueUnlock(cpu, sem + Rwsem.waitLock);
-  yield* wakeUp(cpu, wake);
+  yield* wakeWaiters(cpu, wake);
 }
 
 /** The last reader left while somebody was queued. */
@@ -67,7 +67,7 @@ function* abandonWait(cpu: Cpu, sem: number): Steps<void> {
   let wake = 0;
   if (yield* leaveQueue(cpu, sem)) wake = yield* markWake(cpu, sem, RWSEM_WAKE_ANY);
   yield* queueUnlock(cpu, sem + Rwsem.waitLock);
-  yield* wakeUp(cpu, wake);
+  yield* wakeWaiters(cpu, wake);
 }
 
 /**
@@ -100,7 +100,7 @@ export function* downReadSlow(
   const left = (yield* fetchAdd(cpu, sem + Rwsem.count, change)) + change;
   const wake = yield* wakeForWaiter(cpu, sem, left);
   yield* queueUnlock(cpu, sem + Rwsem.waitLock);
-  yield* wakeUp(cpu, wake);
+  yield* wakeWaiters(cpu, wake);
   if (yield* awaitGrant(cpu, sem, cls, since, killable)) return true;
   yield* abandonWait(cpu, sem);
   return false;
@@ -124,7 +124,7 @@ export function* downWriteSlow(cpu: Cpu, sem: number, cls: number, killable: boo
     const wake = yield* wakeForWaiter(cpu, sem, yield* atomicLoad(cpu, sem + Rwsem.count));
     if (wake !== 0) {
       yield* queueUnlock(cpu, sem + Rwsem.waitLock);
-      yield* wakeUp(cpu, wake);
+      yield* wakeWaiters(cpu, wake);
       yield* queueLock(cpu, sem + Rwsem.waitLock);
     }
   }
@@ -169,7 +169,7 @@ function* awaitWriteTurn(
   const flag = first ? RWSEM_FLAG_WAITERS : 0;
   const wake = yield* wakeForWaiter(cpu, sem, (yield* fetchOr(cpu, sem + Rwsem.count, flag)) | flag);
   yield* queueUnlock(cpu, sem + Rwsem.waitLock);
-  yield* wakeUp(cpu, wake);
+  yield* wakeWaiters(cpu, wake);
   if (yield* awaitGrant(cpu, sem, cls, since, killable)) {
     yield* setWriterOwned(cpu, sem);
     return true;

@@ -28,6 +28,7 @@ import { lockClass, lockClassNames } from "../../../src/sync/lock-class.ts";
 import { noteProgress } from "../../../src/sync/lock-stat.ts";
 import { park, unpark } from "../../../src/sync/park.ts";
 import { spinLock, spinOwner, spinUnlock } from "../../../src/sync/spinlock.ts";
+import { syncCpu } from "../../../src/sync/sync-cpu.ts";
 
 export const Toy = struct("toy", {
   lockA: { words: 1, align: CACHE_PAIR },
@@ -71,30 +72,8 @@ export function toySync(words: Int32Array, machine: ToyMachine): SyncPlace {
 }
 
 export function toyCpu(words: Int32Array, machine: ToyMachine, id: number, port: Port): Cpu {
-  const sync = regionOf(toyMap(machine), "sync");
-  return {
-    words,
-    id,
-    port,
-    sync: sync.base + id * CpuSync.WORDS,
-    syncBase: sync.base,
-    syncStride: CpuSync.WORDS,
-    lockOrder: 0,
-    trace: 0,
-    machine: regionOf(toyMap(machine), "toy").base,
-    mm: 0,
-    mmStride: 0,
-    tlb: 0,
-    gather: 0,
-    upcalls: {
-      *outOfMemory() {
-        throw new Error("a toy has no memory");
-      },
-      *exitMmap() {
-        throw new Error("a toy has no mm");
-      },
-    },
-  };
+  const map = toyMap(machine);
+  return { ...syncCpu(words, regionOf(map, "sync").base, id, port), machine: regionOf(map, "toy").base };
 }
 
 /** Adds to a counter that only the lock protects. */
@@ -215,6 +194,12 @@ export function* fail(cpu: Cpu, params: { how: "violation" | "error" | "exit" })
   process.exit(7);
 }
 
+/** Never comes to another scheduling point. */
+export function* neverYield(cpu: Cpu, _params: object): Steps<void> {
+  yield* fetchAdd(cpu, cpu.machine + Toy.tally, 1);
+  while (cpu.words[cpu.machine + Toy.gate] === 0);
+}
+
 export const toyKernel: KernelModule = {
   roles: {
     increment,
@@ -226,8 +211,9 @@ export const toyKernel: KernelModule = {
     spinForever,
     workFor,
     untilStopped,
+    neverYield,
     fail,
-  } as KernelModule["roles"],
+  },
   attachCpu(buffer, machine, id, port) {
     const toy = machine as ToyMachine;
     return toyCpu(attachArena(buffer, toyMap(toy)), toy, id, port);

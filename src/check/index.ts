@@ -1,0 +1,25 @@
+/** The invariants that are code, and the look at a machine after a race. I5, I6, I9 and I12 need the OOM killer. */
+
+import { Violation } from "../base/errors.ts";
+import type { MachineMap } from "../machine/memory-map.ts";
+import type { Invariant } from "./invariant.ts";
+import { locksGivenBack, nobodyWaits } from "./locks.ts";
+import { nothingLeft, useAfterFree } from "./objects.ts";
+import { noStaleTranslation, pageAccounting } from "./pages.ts";
+import { flushesDone, reaperLetGo } from "./teardown.ts";
+
+export const INVARIANTS: readonly Invariant[] = [
+  useAfterFree,
+  pageAccounting,
+  nothingLeft,
+  noStaleTranslation,
+  locksGivenBack,
+  nobodyWaits,
+  reaperLetGo,
+  flushesDone,
+];
+
+/** Every place where an invariant does not hold; while no CPU runs and after the victim is gone. */
+export function findViolations(words: Int32Array, map: MachineMap): Violation[] {
+  return INVARIANTS.flatMap(({ name, check }) => check(words, map).map((message) => new Violation(name, message)));
+}

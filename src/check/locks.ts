@@ -1,0 +1,60 @@
+/** I7, I8: locks are given back, and nobody waits. */
+
+import { elementOf, type MachineMap } from "../machine/memory-map.ts";
+import { MmGlobals } from "../mm/globals.ts";
+import { PageGlobals } from "../mm/page.ts";
+import { Slab } from "../mm/slab.ts";
+import { Zone } from "../mm/zone.ts";
+import { OomGlobals } from "../oom/globals.ts";
+import { CpuSync } from "../sync/cpu-sync.ts";
+import { lockClassNames } from "../sync/lock-class.ts";
+import { heldLocks, lockOrderFindings } from "../sync/lock-order.ts";
+import { mutexOwner } from "../sync/mutex.ts";
+import { spinOwner } from "../sync/spinlock.ts";
+import type { Invariant } from "./invariant.ts";
+import { cpuIds } from "./pages.ts";
+
+/** Spinlocks that outlive every process. */
+function lastingSpinlocks(words: Int32Array, map: MachineMap): readonly (readonly [string, number])[] {
+  const zones = words[map.root + PageGlobals.zonesBase] as number;
+  const count = words[map.root + PageGlobals.zoneCount] as number;
+  const slabs = { tables: MmGlobals.tables, vmas: MmGlobals.vmas, nodes: MmGlobals.nodes, mms: MmGlobals.mms };
+  return [
+    ...Array.from({ length: count }, (_, i) => [`zone_lock of zone ${i}`, zones + i * Zone.WORDS + Zone.lock] as const),
+    ...Object.entries(slabs).map(([name, at]) => [`slab lock of ${name}`, map.root + at + Slab.lock] as const),
+  ];
+}
+
+export const locksGivenBack: Invariant = {
+  name: "I7",
+  text: "every lock that was taken is given back, once",
+  watchedBy: "every unlock, in all builds",
+  check(words, map) {
+    const faults: string[] = [];
+    for (const [name, lock] of lastingSpinlocks(words, map)) {
+      const owner = spinOwner(words, lock);
+      if (owner >= 0) faults.push(`${name} is still held by CPU ${owner}`);
+    }
+    const oomOwner = mutexOwner(words, map.root + OomGlobals.oomLock);
+    if (oomOwner >= 0) faults.push(`oom_lock is still held by CPU ${oomOwner}`);
+    for (const id of cpuIds(map)) {
+      const held = heldLocks(words, elementOf(map.cpuSync, id));
+      if (held.length > 0) faults.push(`CPU ${id} still holds ${held.join(", ")}`);
+    }
+    return faults;
+  },
+};
+
+export const nobodyWaits: Invariant = {
+  name: "I8",
+  text: "no cycle of CPUs that wait for each other, and no lock order that could make one",
+  watchedBy: "the watchdog, the interleaved engine's deadlock check, and the lock-order checker of checked builds",
+  check(words, map) {
+    const waiting = cpuIds(map).flatMap((id) => {
+      const sync = elementOf(map.cpuSync, id);
+      if (words[sync + CpuSync.awaited] === 0) return [];
+      return [`CPU ${id} still waits for ${lockClassNames()[words[sync + CpuSync.awaitedClass] as number]}`];
+    });
+    return map.shape.lockOrder ? [...waiting, ...lockOrderFindings(words, map.lockOrder.base)] : waiting;
+  },
+};

@@ -1,0 +1,52 @@
+/** I2, I4: every page is in exactly one place, and no CPU can reach a free one. */
+
+import { Violation } from "../base/errors.ts";
+import { elementOf, type MachineMap } from "../machine/memory-map.ts";
+import { CpuMm } from "../mm/cpu-mm.ts";
+import { Frame, frameRefs, PageGlobals } from "../mm/page.ts";
+import { checkPageAccounting } from "../mm/page-check.ts";
+import { CpuTlb, TLB_ENTRIES, TlbEntry } from "../mm/tlb.ts";
+import type { Invariant } from "./invariant.ts";
+
+/** Numbers of all CPUs. */
+export function cpuIds(map: MachineMap): number[] {
+  return Array.from({ length: map.shape.cpus }, (_, id) => id);
+}
+
+export const pageAccounting: Invariant = {
+  name: "I2",
+  text: "each page is freed once, no count goes below zero, and free, listed and used pages add up",
+  watchedBy: "every put and every rmap removal, in all builds",
+  check(words, map) {
+    try {
+      const cpuPcps = cpuIds(map).map((id) => elementOf(map.cpuMm, id));
+      const { allocated } = checkPageAccounting(words, map.root, cpuPcps);
+      return allocated === 0 ? [] : [`${allocated} pages are still in use`];
+    } catch (error) {
+      if (error instanceof Violation) return [error.message];
+      throw error;
+    }
+  },
+};
+
+/** Live translations of one CPU that lead to a free page. */
+function staleEntries(words: Int32Array, map: MachineMap, id: number): string[] {
+  const tlb = elementOf(map.cpuMm, id) + CpuMm.tlb;
+  const frames = words[map.root + PageGlobals.framesBase] as number;
+  const generation = words[tlb + CpuTlb.generation] as number;
+  const stale: string[] = [];
+  for (let i = 0; i < TLB_ENTRIES; i++) {
+    const entry = tlb + CpuTlb.entries + i * TlbEntry.WORDS;
+    if (words[entry + TlbEntry.generation] !== generation) continue;
+    const pfn = words[entry + TlbEntry.pfn] as number;
+    const free = frameRefs(words[frames + pfn * Frame.WORDS + Frame.count] as number) === 0;
+    if (free) stale.push(`CPU ${id} still translates to page ${pfn}, which is free`);
+  }
+  return stale;
+}
+
+export const noStaleTranslation: Invariant = {
+  name: "I4",
+  text: "no CPU holds a live translation to a free page",
+  check: (words, map) => cpuIds(map).flatMap((id) => staleEntries(words, map, id)),
+};

@@ -1,0 +1,189 @@
+/** A bench result made up for the tests of tables, text and schema. */
+
+import { Random } from "../../src/base/random.ts";
+import { blockComparisons, summarise } from "../../src/report/bench-metrics.ts";
+import type {
+  ActorSample,
+  BenchResult,
+  LockSample,
+  MeasuredBlock,
+  TrialSample,
+  VariantResult,
+} from "../../src/report/bench-result.ts";
+import { compare } from "../../src/report/stats.ts";
+
+export function lock(name: string, figures: Partial<LockSample> = {}): LockSample {
+  return {
+    class: name,
+    type: name === "mmap_lock" ? "rwsem" : "spinlock",
+    acquired: 0,
+    contended: 0,
+    waitNs: 0,
+    spinNs: 0,
+    maxNs: 0,
+    parked: 0,
+    tryFailed: 0,
+    ...figures,
+  };
+}
+
+export function actor(role: ActorSample["role"], figures: Partial<ActorSample> = {}): ActorSample {
+  return { role, wallNs: 1e8, cpuNs: 9e7, pages: 1000, locks: [], ...figures };
+}
+
+export function trial(figures: Partial<TrialSample> = {}): TrialSample {
+  return { seed: 1, phaseNs: 1e8, pages: 2000, actors: [actor("victim"), actor("reaper")], ...figures };
+}
+
+export function variant(
+  name: string,
+  trials: readonly TrialSample[],
+  more: Partial<VariantResult> = {},
+): VariantResult {
+  const solo = name === "solo";
+  return {
+    name,
+    order: solo ? null : name,
+    reaper: solo ? "none" : "mrelease",
+    trials,
+    again: null,
+    summary: summarise(trials),
+    ...more,
+  };
+}
+
+/** Trials in which each side meets the other on about `contended / 2` locks. */
+export function trials(count: number, phaseMs: number, contended: number, solo: boolean, seed = 1): TrialSample[] {
+  const random = new Random(seed);
+  return Array.from({ length: count }, (_, i): TrialSample => {
+    const phaseNs = Math.round(phaseMs * 1e6 * (1 + random.unit() / 20));
+    const met = Math.round((contended / 2) * (1 + random.unit() / 20));
+    const side = (role: "victim" | "reaper"): ActorSample => {
+      const waitNs = met * (2000 + random.below(500));
+      const pte = {
+        acquired: 4096,
+        contended: met,
+        waitNs,
+        spinNs: waitNs,
+        maxNs: met === 0 ? 0 : 90_000 + random.below(9),
+      };
+      return actor(role, {
+        wallNs: phaseNs,
+        cpuNs: Math.round(phaseMs * 1e6) + waitNs,
+        pages: solo ? 2 ** 21 : 2 ** 20,
+        locks: [
+          lock("pte_lock", pte),
+          lock("mmap_lock", { acquired: 2, contended: role === "victim" ? 1 : 0, waitNs: 800 }),
+        ],
+      });
+    };
+    return { seed: i, phaseNs, pages: 2 ** 21, actors: solo ? [side("victim")] : [side("victim"), side("reaper")] };
+  });
+}
+
+export function block(pairs = 21, vmas = 4096): MeasuredBlock {
+  const forward = vmas === 1 ? 3900 : 3912;
+  const variants = [
+    variant("solo", trials(pairs, 131, 0, true)),
+    variant("forward", trials(pairs, 98, forward, false, 2), { again: trials(pairs, 98, forward, false, 3) }),
+    variant("reverse", trials(pairs, 70, vmas === 1 ? 3900 : 4, false, 4)),
+  ];
+  return {
+    state: "measured",
+    setup: {
+      layout: vmas === 1 ? "one-vma" : "vmas-2m",
+      frames: "sequential",
+      protocol: "v6.1",
+      lockGranularity: "table",
+      actors: 2,
+      oversubscribed: false,
+    },
+    layout: {
+      name: vmas === 1 ? "one-vma" : "vmas-2m",
+      idea: "made up",
+      notes: [],
+      vmas,
+      mappedPages: 2 ** 21,
+      presentPages: 2 ** 21,
+      pteTables: 4096,
+      levels: 4,
+    },
+    pairs,
+    variants,
+    comparisons: blockComparisons(variants, 1),
+    notes: [],
+  };
+}
+
+/** Blocks are made once: their intervals take thousands of resamples. */
+const MANY_VMAS = block();
+const ONE_VMA = block(21, 1);
+const FEW_PAIRS = block(4);
+
+export function sampleResult(more: Partial<BenchResult> = {}): BenchResult {
+  const { setup } = MANY_VMAS;
+  return {
+    schema: "oomrace.bench/1",
+    partial: false,
+    version: "0.1.0",
+    machine: {
+      cpu: "Example CPU",
+      cores: 2,
+      available: 2,
+      threadsPerCore: 1,
+      memoryBytes: 16 * 2 ** 30,
+      os: "Linux 6.18.44 x64",
+      node: "v20.20.2",
+      load1: 0.25,
+    },
+    options: {
+      protocol: "v6.1",
+      orders: ["forward", "reverse"],
+      reaper: "mrelease",
+      layouts: ["vmas-2m", "one-vma", "self"],
+      smaps: null,
+      pages: null,
+      vmas: 4096,
+      allocators: 1,
+      lockGranularity: "table",
+      pairs: 21,
+      hz: null,
+      quick: false,
+    },
+    seed: 1,
+    timers: { kernelSecondMs: 190, kernelPagesPerSecond: 3.1e6, soloPagesPerSecond: 16e6 },
+    cpuTime: { source: "schedstat", resolutionNs: 12_000 },
+    blocks: [
+      MANY_VMAS,
+      ONE_VMA,
+      { state: "skipped", setup: { ...setup, layout: "self" }, reason: "process self: not available here" },
+    ],
+    granularity: [{ state: "broken", setup: { ...setup, lockGranularity: "mm" }, reason: "I2: page 7 freed twice" }],
+    allocators: [{ ...FEW_PAIRS, setup: { ...setup, actors: 3, oversubscribed: true } }],
+    lockOperations: [
+      { lock: "spinlock", operation: "lock + unlock", ns: 31.25, p99Ns: 44, samples: 20_000 },
+      { lock: "rwsem", operation: "downRead + upRead", ns: 48, p99Ns: null, samples: 64 },
+    ],
+    native: {
+      state: "measured",
+      compiler: "gcc -O2",
+      rows: [
+        {
+          layout: "vmas-2m",
+          frames: "sequential",
+          pages: 2 ** 21,
+          oomraceNs: [50e6, 51e6],
+          nativeNs: [40e6, 41e6],
+          ratio: compare([40e6, 41e6], [50e6, 51e6], 1),
+          identicalArenas: true,
+        },
+      ],
+    },
+    costs: [
+      { name: "reading the clock", value: 41, unit: "ns" },
+      { name: "with every check on", value: 9.1e6, unit: "pages/s" },
+    ],
+    notes: ["made up"],
+    ...more,
+  };
+}
