@@ -20,8 +20,8 @@ function fetchNode(major, folder) {
   const args = ["install", "--no-audit", "--no-fund", "--ignore-scripts", `${packageName}@${major}`];
   const installed = spawnSync("npm", args, { cwd: folder, encoding: "utf8", shell: onWindows });
   if (installed.status !== 0) {
-    const lines = `${installed.error?.message ?? ""}\n${installed.stderr ?? ""}`.trim().split("\n");
-    return { reason: lines.find((line) => line.startsWith("npm error") || installed.error) ?? "npm install failed" };
+    const complaints = (installed.stderr ?? "").split("\n").filter((line) => /^npm error (?!code)\S/.test(line));
+    return { reason: installed.error?.message ?? complaints[0] ?? "npm install failed" };
   }
   const binary = join(folder, "node_modules", packageName, "bin", onWindows ? "node.exe" : "node");
   const asked = spawnSync(binary, ["--version"], { encoding: "utf8" });

@@ -1,6 +1,6 @@
 /** Bringing a machine up in a new arena, and the handles of its CPUs. */
 
-import { attachArena, createArena } from "../arena/arena.ts";
+import { ARENA_START, attachArena, createArena } from "../arena/arena.ts";
 import type { Cpu, Port, Steps, Upcalls } from "../arena/cpu.ts";
 import type { Region } from "../arena/region.ts";
 import { CpuMm } from "../mm/cpu-mm.ts";
@@ -19,6 +19,18 @@ import { granularityNumber, type MachineShape } from "./shape.ts";
 export function bootMachine(shape: MachineShape): { map: MachineMap; words: Int32Array } {
   const map = planMachine(shape);
   const words = createArena(map.memory);
+  bootInto(words, map);
+  return { map, words };
+}
+
+/** Boots the machine of an arena anew, whatever it held. While no CPU runs. */
+export function rebootMachine(words: Int32Array, map: MachineMap): void {
+  words.fill(0, ARENA_START);
+  bootInto(words, map);
+}
+
+function bootInto(words: Int32Array, map: MachineMap): void {
+  const { shape } = map;
   const pool = (slab: number, region: Region): void =>
     initSlab(words, map.root + slab, region.base, region.struct.WORDS, region.count);
   pool(MmGlobals.tables, map.tables);
@@ -35,7 +47,6 @@ export function bootMachine(shape: MachineShape): { map: MachineMap; words: Int3
   const cpuMms = Array.from({ length: shape.cpus }, (_, id) => elementOf(map.cpuMm, id));
   initPageAllocator(words, map.memory, pageShapeOf(shape), map.root, cpuMms);
   for (let id = 0; id < shape.cpus; id++) bootCpu(words, map, id);
-  return { map, words };
 }
 
 function bootCpu(words: Int32Array, map: MachineMap, id: number): void {

@@ -12,7 +12,7 @@ import { drainPages } from "../mm/pcp.ts";
 import { mreleaseFind } from "../oom/process-mrelease.ts";
 import { markOomVictim, putOomMm } from "../oom/victim.ts";
 import { CpuSync, LockStat, readNs } from "../sync/cpu-sync.ts";
-import { lockClassNames, MAX_LOCK_CLASSES } from "../sync/lock-class.ts";
+import { type LockKind, lockClassKinds, lockClassNames, MAX_LOCK_CLASSES } from "../sync/lock-class.ts";
 import { killTask, switchTo, Task, taskAt } from "../task/task.ts";
 import { buildAddressSpace, type FrameOrder, type Mapping } from "./address-space.ts";
 import { elementOf, type MachineMap } from "./memory-map.ts";
@@ -86,6 +86,7 @@ export function resetFigures(words: Int32Array, map: MachineMap): void {
 
 export interface LockFigures {
   readonly name: string;
+  readonly kind: LockKind;
   readonly acquired: number;
   readonly contended: number;
   readonly waitNs: number;
@@ -118,6 +119,7 @@ export function readFigures(words: Int32Array, map: MachineMap, id: number): Cpu
     const at = stats + cls * LockStat.WORDS;
     return {
       name,
+      kind: lockClassKinds()[cls] as LockKind,
       acquired: word(at + LockStat.acquired),
       contended: word(at + LockStat.contended),
       waitNs: readNs(words, at + LockStat.waitNs),

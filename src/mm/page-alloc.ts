@@ -9,7 +9,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { fetchAdd, load } from "../arena/mem.ts";
+import { fetchAdd, load, POISON } from "../arena/mem.ts";
 import { Violation } from "../base/errors.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { accountFreePages, smallestFree, takeBlock } from "./buddy.ts";
@@ -141,6 +141,7 @@ function prepNewPage(cpu: Cpu, pfn: number, order: number): void {
   const frame = frameAddress(cpu, pfn);
   const count = words[frame + Frame.count] as number;
   if (count !== 0) throw new Violation("I2", `allocPages: page ${pfn} is in use or ${countName(count)}`);
+  if (CHECKED) requirePoison(words, frame, pfn, order);
   words[frame + Frame.count] = FRAME_REF_ONE;
   words[frame + Frame.link] = freshLink(order);
   words[frame + Frame.data] = 0;
@@ -150,6 +151,15 @@ function prepNewPage(cpu: Cpu, pfn: number, order: number): void {
   }
   const allocated = cpuPcp(cpu) + CpuPcp.pgalloc;
   words[allocated] = ((words[allocated] as number) + (1 << order)) | 0;
+}
+
+/** CHECKED: frames must still hold what `freeUnrefPage` or boot left there. */
+function requirePoison(words: Int32Array, frame: number, pfn: number, order: number): void {
+  for (let i = 0; i < 1 << order; i++) {
+    const link = words[frame + i * Frame.WORDS + Frame.link] as number;
+    const intact = link === words[frame + i * Frame.WORDS + Frame.data] && (link === POISON || link === 0);
+    if (!intact) throw new Violation("I1", `allocPages: page ${pfn + i} was written to while it was free`);
+  }
 }
 
 /** `put_page`: drops one reference on a page head; the last one frees it. Violation I2 on one too many. */

@@ -18,9 +18,9 @@ import { POISON } from "../arena/mem.ts";
 import { CACHE_PAIR, struct } from "../arena/struct.ts";
 import { highestBit } from "../base/bits.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
-import { blockBit, freeArea, accountFreePages, freeOnePage, smallestFree, takeBlock } from "./buddy.ts";
+import { accountFreePages, freeOnePage, smallestFree, takeBlock } from "./buddy.ts";
 import { Frame, framesOf, MAX_PAGE_ORDER, PageGlobals } from "./page.ts";
-import { FreeArea, MAX_NR_ZONES, ZONE_LOCK, Zone, zoneOf } from "./zone.ts";
+import { MAX_NR_ZONES, ZONE_LOCK, Zone, zoneOf } from "./zone.ts";
 
 /** Largest order that has per-CPU lists, and for which the allocator tries hard. */
 export const PAGE_ALLOC_COSTLY_ORDER = 3;
@@ -243,7 +243,6 @@ function* freeBlocks(cpu: Cpu, zone: number, at: number, blocks: number): Steps<
     const stop = Math.min(blocks, i + batch);
     let pages = 0;
     yield* spinLock(cpu, zone + Zone.lock, ZONE_LOCK);
-    pre(words, zone, at + i, at + stop);
     for (; i < stop; i++) {
       const block = words[at + i] as number;
       const size = block & -block;
@@ -253,18 +252,6 @@ function* freeBlocks(cpu: Cpu, zone: number, at: number, blocks: number): Steps<
     yield* accountFreePages(cpu, zone, pages);
     yield* spinUnlock(cpu, zone + Zone.lock, ZONE_LOCK);
   }
-}
-
-function pre(words: Int32Array, zone: number, from: number, to: number): void {
-  let seen = 0;
-  for (let at = from; at < to; at++) {
-    const block = words[at] as number;
-    const size = block & -block;
-    const order = highestBit(size);
-    const bit = blockBit(words, zone, (block - size) >> 1, order);
-    seen |= ((words[words[freeArea(zone, order) + FreeArea.levels] as number + (bit >> 5)] as number) >> (bit & 31)) & 1;
-  }
-  if (seen !== 0) throw new Error("x");
 }
 
 /** `rmqueue_pcplist`: a block of `order` from this CPU's list, which is refilled when empty; 0 when that fails. */

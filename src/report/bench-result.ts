@@ -3,9 +3,15 @@
  * programs. Times are nanoseconds, rates are per second, pages are 4 KiB.
  */
 
+import type { FrameOrder } from "../machine/address-space.ts";
+import type { LockGranularity } from "../machine/shape.ts";
 import type { MachineInfo } from "../run/cpu-info.ts";
+import type { CpuTimeSource } from "../run/messages.ts";
+import type { TrialSample } from "../run/samples.ts";
 import type { LayoutCounts } from "../scenario/layout.ts";
 import type { Comparison } from "./stats.ts";
+
+export type { ActorSample, LockSample, Role, TrialSample } from "../run/samples.ts";
 
 export const BENCH_SCHEMA = "oomrace.bench/1";
 
@@ -14,50 +20,6 @@ export const PTE_LOCK_NAME = "pte_lock";
 export const MMAP_LOCK_NAME = "mmap_lock";
 
 export type ReaperKind = "kthread" | "mrelease" | "none";
-export type FrameOrder = "sequential" | "random";
-export type Granularity = "mm" | "table" | "pte";
-export type Role = "victim" | "reaper" | "allocator";
-
-/** One lock class on one CPU during one trial. */
-export interface LockSample {
-  /** Class name, "pte_lock". */
-  readonly class: string;
-  /** Kind of lock, "spinlock" or "rwsem". */
-  readonly type: string;
-  readonly acquired: number;
-  /** Acquisitions that had to wait. */
-  readonly contended: number;
-  readonly waitNs: number;
-  /** The part of waitNs that was spun: it burnt CPU time. */
-  readonly spinNs: number;
-  readonly maxNs: number;
-  /** Times the waiter slept. */
-  readonly parked: number;
-  /** trylock calls that failed. */
-  readonly tryFailed: number;
-}
-
-/** One CPU of one trial. */
-export interface ActorSample {
-  readonly role: Role;
-  /** Barrier release until it left its last VMA; for an allocator, until it stopped. */
-  readonly wallNs: number;
-  /** null where the system cannot say. */
-  readonly cpuNs: number | null;
-  /** Pages it unmapped; for an allocator, pages it got. */
-  readonly pages: number;
-  readonly locks: readonly LockSample[];
-}
-
-/** One kill. Trials of different variants with the same position in their lists form a pair: same seed. */
-export interface TrialSample {
-  readonly seed: number;
-  /** Barrier release until victim and reaper have both left their last VMA. */
-  readonly phaseNs: number;
-  /** Pages unmapped by victim and reaper together. */
-  readonly pages: number;
-  readonly actors: readonly ActorSample[];
-}
 
 /** Medians over the trials of a variant. Lock figures are sums over victim and reaper unless a side is named. */
 export interface VariantSummary {
@@ -118,7 +80,7 @@ export interface BlockSetup {
   readonly layout: string;
   readonly frames: FrameOrder;
   readonly protocol: string;
-  readonly lockGranularity: Granularity;
+  readonly lockGranularity: LockGranularity;
   /** Actors that run at the same time. */
   readonly actors: number;
   /** More actors than CPUs: a lock holder then gets preempted. */
@@ -195,7 +157,7 @@ export interface BenchOptions {
   readonly pages: number | null;
   readonly vmas: number | null;
   readonly allocators: number;
-  readonly lockGranularity: Granularity;
+  readonly lockGranularity: LockGranularity;
   readonly pairs: number;
   readonly hz: number | null;
   readonly quick: boolean;
@@ -212,7 +174,7 @@ export interface BenchResult {
   readonly seed: number;
   readonly timers: TimerScale;
   readonly cpuTime: {
-    readonly source: "threadCpuUsage" | "schedstat" | "not available";
+    readonly source: CpuTimeSource;
     readonly resolutionNs: number | null;
   };
   readonly blocks: readonly BenchBlock[];

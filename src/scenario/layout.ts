@@ -4,21 +4,13 @@
  */
 
 import { UsageError } from "../base/errors.ts";
-import { MAX_VPN } from "../mm/vpn.ts";
+import type { Mapping, PresentRuns } from "../machine/address-space.ts";
 
 /** Pages that are present: [offset, count, offset, count, ...] from the VMA's start, ascending, never touching. */
-export type PageRuns = ArrayLike<number>;
+export type PageRuns = PresentRuns;
 
-export interface LayoutVma {
-  /** Virtual page number of its first 4 KiB page. */
-  readonly startVpn: number;
-  readonly pages: number;
-  /** VM_* of `mm/vma`. */
-  readonly flags: number;
-  readonly present: "all" | PageRuns;
-  /** Aligned, wholly present blocks of 2^folioOrder pages are one folio each; 0 when left out. */
-  readonly folioOrder?: number;
-}
+/** One VMA, at its real address; what `machine/address-space` builds. */
+export type LayoutVma = Mapping;
 
 export interface Layout {
   readonly name: string;
@@ -65,6 +57,8 @@ export const PAGE_SIZE = 4096;
 export const PTRS_PER_PTE = 512;
 /** First virtual page number above user space with four levels (47-bit user addresses, x86-64). */
 export const USER_VPN_4LEVEL = 2 ** 35;
+/** The same with five levels (56-bit user addresses). */
+export const USER_VPN_5LEVEL = 2 ** 44;
 /** Where synthetic layouts begin: 0x5500_0000_0000, about where a position-independent program's heap does. */
 export const LAYOUT_START_VPN = 0x5_5000_0000;
 
@@ -132,7 +126,7 @@ function problemOf(vma: LayoutVma, end: number): string | undefined {
     return `startVpn ${vma.startVpn}, pages ${vma.pages}, expected whole numbers`;
   }
   if (vma.startVpn < end) return `begins at page ${vma.startVpn}, expected ${end} or more (ascending, no overlap)`;
-  if (vma.startVpn + vma.pages - 1 > MAX_VPN) return `ends beyond page ${MAX_VPN}, the last of five levels`;
+  if (vma.startVpn + vma.pages > USER_VPN_5LEVEL) return `ends beyond page ${USER_VPN_5LEVEL}, where user space ends`;
   if (!isCount(order) || order > MAX_FOLIO_ORDER) return `folioOrder ${order}, expected 0..${MAX_FOLIO_ORDER}`;
   return vma.present === "all" ? undefined : problemOfRuns(vma.present, vma.pages);
 }

@@ -6,7 +6,7 @@
  * Every number left out or changed stands in the layout's notes.
  */
 
-import { VM_EXEC, VM_HUGETLB, VM_LOCKED, VM_PFNMAP, VM_READ, VM_SHARED, VM_WRITE } from "../mm/vma.ts";
+import { VM_ACCOUNT, VM_EXEC, VM_HUGETLB, VM_LOCKED, VM_PFNMAP, VM_READ, VM_SHARED, VM_WRITE } from "../mm/vma.ts";
 import { type Layout, type LayoutVma, type PageRuns, presentPages } from "./layout.ts";
 import type { Smaps, SmapsMapping } from "./smaps.ts";
 import { MEAN_RUN_PAGES, spreadPages } from "./spread.ts";
@@ -22,6 +22,7 @@ const FLAG_OF_CODE: Readonly<Record<string, number>> = {
   sh: VM_SHARED,
   lo: VM_LOCKED,
   ht: VM_HUGETLB,
+  ac: VM_ACCOUNT,
   pf: VM_PFNMAP,
 };
 

@@ -6,7 +6,7 @@
  */
 
 import { UsageError } from "../base/errors.ts";
-import { MAX_VPN } from "../mm/vpn.ts";
+import { USER_VPN_5LEVEL } from "./layout.ts";
 
 /** One mapping. Sizes are kB as in the file; a field that the kernel does not print is 0. */
 export interface SmapsMapping {
@@ -149,8 +149,8 @@ function pageNumber(hex: string, file: string, line: number): number {
   const digits = hex.padStart(4, "0");
   if (!digits.endsWith("000")) refuse(file, line, `address ${hex}`, "expected a multiple of 4 KiB");
   const vpn = Number.parseInt(digits.slice(0, -3), 16);
-  // The end of a range may be one page beyond the last.
-  if (vpn > MAX_VPN + 1) refuse(file, line, `address ${hex}`, "expected user space (57-bit addresses at most)");
+  // The end of the last range may be the end of user space.
+  if (vpn > USER_VPN_5LEVEL) refuse(file, line, `address ${hex}`, "expected user space (56-bit addresses at most)");
   return vpn;
 }
 

@@ -1,16 +1,16 @@
 /**
  * A lock that locks nothing, as `lock_busted` of kernel/locking/locktorture.c: whoever tests locks must catch it, or
- * the test proves nothing. Not in `LOCK_KINDS`.
+ * the test proves nothing. Not in `LOCKS`.
  */
 
 import { atomicLoad } from "../arena/mem.ts";
 import { struct } from "../arena/struct.ts";
-import type { LockKind } from "./lock-kind.ts";
+import type { LockContract } from "./lock-contract.ts";
 import { noteAcquired } from "./lock-stat.ts";
 
 export const BustedLock = struct("bustedLock", { word: 1 });
 
-export const bustedLock: LockKind = {
+export const bustedLock: LockContract = {
   name: "busted",
   struct: BustedLock,
   initLock: () => {},

@@ -1,5 +1,5 @@
 /**
- * The locks of the package. A new one is a file that satisfies the contract (lock-kind.ts) and a line in `LOCK_KINDS`;
+ * The locks of the package. A new one is a file that satisfies the contract (lock-contract.ts) and a line in `LOCKS`;
  * the conformance suite, the torture test and the benches then run it.
  *
  * - `spinlock`: one word; spins a bounded while, then sleeps.
@@ -11,7 +11,7 @@
  * Completions and wait queues (completion.ts, wait-queue.ts) are no locks: nobody holds them.
  */
 
-import type { LockKind } from "./lock-kind.ts";
+import type { LockContract } from "./lock-contract.ts";
 import { Mutex, mutexLock, mutexLockKillable, mutexOwner, mutexTrylock, mutexUnlock } from "./mutex.ts";
 import {
   Rwlock,
@@ -46,7 +46,7 @@ import { Spinlock, spinLock, spinOwner, spinTrylock, spinUnlock } from "./spinlo
 /** Zeroed words are a free lock already. */
 function zeroedIsFree(): void {}
 
-const spinlock: LockKind = {
+const spinlock: LockContract = {
   name: "spinlock",
   struct: Spinlock,
   initLock: zeroedIsFree,
@@ -56,7 +56,7 @@ const spinlock: LockKind = {
   writerOf: spinOwner,
 };
 
-const mutex: LockKind = {
+const mutex: LockContract = {
   name: "mutex",
   struct: Mutex,
   initLock: zeroedIsFree,
@@ -69,7 +69,7 @@ const mutex: LockKind = {
   },
 };
 
-const rwlock: LockKind = {
+const rwlock: LockContract = {
   name: "rwlock",
   struct: Rwlock,
   initLock: zeroedIsFree,
@@ -91,7 +91,7 @@ function rwsemWriter(words: Int32Array, sem: number): number {
   return locked ? ((words[sem + Rwsem.owner] as number) >> RWSEM_OWNER_SHIFT) - 1 : -1;
 }
 
-function rwsemKind(name: string, rules: number): LockKind {
+function rwsemKind(name: string, rules: number): LockContract {
   return {
     name,
     struct: Rwsem,
@@ -117,7 +117,7 @@ function rwsemKind(name: string, rules: number): LockKind {
 }
 
 /** Every lock of the package, in the order of their size. */
-export const LOCK_KINDS: readonly LockKind[] = [
+export const LOCKS: readonly LockContract[] = [
   spinlock,
   rwlock,
   mutex,

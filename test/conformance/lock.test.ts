@@ -1,4 +1,4 @@
-import { LOCK_KINDS } from "../../src/sync/index.ts";
+import { LOCKS } from "../../src/sync/index.ts";
 import { lockConformance } from "./lock.ts";
 
-for (const kind of LOCK_KINDS) lockConformance(kind);
+for (const kind of LOCKS) lockConformance(kind);

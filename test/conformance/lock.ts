@@ -1,10 +1,10 @@
-/** What every lock must do, whatever its queue looks like. Run for each lock in `LOCK_KINDS`. */
+/** What every lock must do, whatever its queue looks like. Run for each lock in `LOCKS`. */
 
 import { describe, expect, test } from "vitest";
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
 import { atomicLoad, load, runToEnd, store } from "../../src/arena/mem.ts";
 import { Violation } from "../../src/base/errors.ts";
-import type { LockKind } from "../../src/sync/lock-kind.ts";
+import type { LockContract } from "../../src/sync/lock-contract.ts";
 import { sendSigkill } from "../../src/sync/park.ts";
 import { checkAtMost, checkEqual, createLab, exploreSeeds, type Program } from "../sync/lock-lab.ts";
 
@@ -41,7 +41,7 @@ function* stayAsReader(cpu: Cpu, scratch: number): Steps<void> {
   store(cpu, scratch + READERS_IN, load(cpu, scratch + READERS_IN) - 1);
 }
 
-export function lockConformance(kind: LockKind): void {
+export function lockConformance(kind: LockContract): void {
   const lab = createLab(kind.struct, kind.initLock);
   const { lock, cls, scratch } = lab;
   const counter = (): number => lab.words[scratch + COUNTER] as number;

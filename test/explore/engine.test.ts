@@ -80,7 +80,8 @@ test("a recorded schedule repeats the execution bit for bit", () => {
     const first = explore([program, program, program], randomScheduler(seed));
     const second = explore([program, program, program], fixedScheduler(first.outcome.schedule));
     expect(second.outcome, `seed ${seed}`).toEqual(first.outcome);
-    expect(second.words, `seed ${seed}`).toEqual(first.words);
+    const differs = second.words.findIndex((word, at) => word !== first.words[at]);
+    expect(differs, `seed ${seed}: first word that differs`).toBe(-1);
   }
 });
 

@@ -62,9 +62,9 @@ test.each<[string, Layout, string]>([
   ["no pages", layoutOf({ pages: 0 }), "layout mine: VMA 0: startVpn 100, pages 0, expected whole numbers"],
   ["half pages", layoutOf({ startVpn: 1.5 }), "layout mine: VMA 0: startVpn 1.5, pages 10, expected whole numbers"],
   [
-    "beyond five levels",
-    layoutOf({ startVpn: 2 ** 45 - 1, pages: 2 }),
-    "layout mine: VMA 0: ends beyond page 35184372088831, the last of five levels",
+    "beyond user space",
+    layoutOf({ startVpn: 2 ** 44 - 1, pages: 2 }),
+    "layout mine: VMA 0: ends beyond page 17592186044416, where user space ends",
   ],
   ["folio order", layoutOf({ folioOrder: 11 }), "layout mine: VMA 0: folioOrder 11, expected 0..10"],
   ["odd runs", layoutOf({ present: [1] }), "layout mine: VMA 0: present has 1 numbers, expected [offset, count, ...]"],

@@ -4,7 +4,16 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { UsageError } from "../../src/base/errors.ts";
-import { VM_EXEC, VM_HUGETLB, VM_LOCKED, VM_PFNMAP, VM_READ, VM_SHARED, VM_WRITE } from "../../src/mm/vma.ts";
+import {
+  VM_ACCOUNT,
+  VM_EXEC,
+  VM_HUGETLB,
+  VM_LOCKED,
+  VM_PFNMAP,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+} from "../../src/mm/vma.ts";
 import { checkLayout, countLayout, type LayoutVma, presentPages } from "../../src/scenario/layout.ts";
 import { buildLayout } from "../../src/scenario/layouts/index.ts";
 import { readOwnSmaps, readProcess, readSmaps } from "../../src/scenario/process.ts";
@@ -58,7 +67,7 @@ test("presence is not asked for where nothing is resident", () => {
 });
 
 test("flags come from VmFlags where the kernel prints them, else from the permissions", () => {
-  expect(convert("VmFlags: rd ex mr lo zz").vma.flags).toBe(VM_READ | VM_EXEC | VM_LOCKED);
+  expect(convert("VmFlags: rd ex mr lo ac zz").vma.flags).toBe(VM_READ | VM_EXEC | VM_LOCKED | VM_ACCOUNT);
   expect(convert("Locked: 4 kB", "r-xp").vma.flags).toBe(VM_READ | VM_EXEC | VM_LOCKED);
   expect(convert("", "rw-s").vma.flags).toBe(VM_READ | VM_WRITE | VM_SHARED);
   // A read-only mapping of a file opened read-only: MAP_SHARED, but not VM_SHARED.

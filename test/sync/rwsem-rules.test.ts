@@ -9,13 +9,15 @@ import type { Scheduler, StepView } from "../../src/explore/scheduler.ts";
 import { CpuSync, LockStat, QueueNode } from "../../src/sync/cpu-sync.ts";
 import { lockStat } from "../../src/sync/lock-stat.ts";
 import { sendSigkill } from "../../src/sync/park.ts";
+import { stealRead } from "../../src/sync/rwsem/modern.ts";
 import {
   addWaiter,
   RWSEM_WAIT_TIMEOUT_US,
   RWSEM_WAITING_FOR_READ,
+  RWSEM_WAITING_FOR_WRITE,
   RWSEM_WAKE_ANY,
 } from "../../src/sync/rwsem/queue.ts";
-import { markWake } from "../../src/sync/rwsem/rules.ts";
+import { markWake, tryWriteLock } from "../../src/sync/rwsem/rules.ts";
 import {
   RWSEM_FLAG_HANDOFF,
   RWSEM_FLAG_WAITERS,
@@ -399,25 +401,6 @@ describe("hand-off", () => {
     }
   });
 
-  test("a queued reader that a writer forestalls claims the lock after 4 ms", () => {
-    const words = new Int32Array(new SharedArrayBuffer((sem + Rwsem.WORDS + 2 * CpuSync.WORDS) * 4));
-    initRwsem(words, sem, RULES_MODERN);
-    let clockUs = 1;
-    const port = { ...soloPort(), nowNs: () => clockUs * 1000 };
-    const [writer, reader] = [0, 1].map((id) => syncCpu(words, sem + Rwsem.WORDS, id, port)) as [Cpu, Cpu];
-    runToEnd(downWrite(writer, sem, cls));
-    addWaiter(reader, sem, RWSEM_WAITING_FOR_READ, false);
-    words[sem + Rwsem.count] = RWSEM_WRITER_LOCKED | RWSEM_FLAG_WAITERS;
-    clockUs += RWSEM_WAIT_TIMEOUT_US;
-    expect(runToEnd(markWake(writer, sem, RWSEM_WAKE_ANY))).toBe(0);
-    expect(words[sem + Rwsem.count]).toBe(RWSEM_WRITER_LOCKED | RWSEM_FLAG_WAITERS);
-    clockUs++;
-    expect(runToEnd(markWake(writer, sem, RWSEM_WAKE_ANY))).toBe(0);
-    expect(words[sem + Rwsem.count]).toBe(RWSEM_WRITER_LOCKED | RWSEM_FLAG_WAITERS | RWSEM_FLAG_HANDOFF);
-    runToEnd(upWrite(writer, sem, cls));
-    expect(words[sem + Rwsem.count], "the claim ends when readers are in").toBe(RWSEM_READER_BIAS);
-  });
-
   test("in 2010 every release is a hand-off", () => {
     for (let seed = 0; seed < 100; seed++) expect(roundsBefore(RULES_FIFO_2010, 0, seed)).toBe(1);
   });
@@ -489,5 +472,71 @@ describe("optimistic spinning", () => {
       expect(whileHeld).toEqual([true]);
       expect((world.words[sem + Rwsem.owner] as number) & RWSEM_NONSPINNABLE).toBe(0);
     }
+  });
+});
+
+describe("modern rules, one operation at a time", () => {
+  /** Three CPUs with a clock that the test sets, and a lock in a state of the test's making. */
+  function staged(count: number): { words: Int32Array; cpus: [Cpu, Cpu, Cpu]; clock: { us: number } } {
+    const words = new Int32Array(new SharedArrayBuffer((sem + Rwsem.WORDS + 3 * CpuSync.WORDS) * 4));
+    initRwsem(words, sem, RULES_MODERN);
+    words[sem + Rwsem.count] = count;
+    const clock = { us: 1 };
+    const port = { ...soloPort(), nowNs: () => clock.us * 1000 };
+    const cpus = [0, 1, 2].map((id) => syncCpu(words, sem + Rwsem.WORDS, id, port)) as [Cpu, Cpu, Cpu];
+    return { words, cpus, clock };
+  }
+
+  const granted = (cpu: Cpu): boolean => cpu.words[cpu.sync + CpuSync.node + QueueNode.granted] === 1;
+
+  test("a queued reader that a writer forestalls claims the lock after 4 ms", () => {
+    const { words, cpus, clock } = staged(0);
+    const [writer, reader] = cpus;
+    runToEnd(downWrite(writer, sem, cls));
+    addWaiter(reader, sem, RWSEM_WAITING_FOR_READ, false);
+    words[sem + Rwsem.count] = RWSEM_WRITER_LOCKED | RWSEM_FLAG_WAITERS;
+    clock.us += RWSEM_WAIT_TIMEOUT_US;
+    expect(runToEnd(markWake(writer, sem, RWSEM_WAKE_ANY))).toBe(0);
+    expect(words[sem + Rwsem.count]).toBe(RWSEM_WRITER_LOCKED | RWSEM_FLAG_WAITERS);
+    clock.us++;
+    expect(runToEnd(markWake(writer, sem, RWSEM_WAKE_ANY))).toBe(0);
+    expect(words[sem + Rwsem.count]).toBe(RWSEM_WRITER_LOCKED | RWSEM_FLAG_WAITERS | RWSEM_FLAG_HANDOFF);
+    runToEnd(upWrite(writer, sem, cls));
+    expect(words[sem + Rwsem.count], "the claim ends when readers are in").toBe(RWSEM_READER_BIAS);
+  });
+
+  test("only the first waiter claims the lock, and only after 4 ms", () => {
+    const held = RWSEM_WRITER_LOCKED | RWSEM_FLAG_WAITERS;
+    const { words, cpus, clock } = staged(held);
+    const [, first, second] = cpus;
+    for (const cpu of [first, second]) addWaiter(cpu, sem, RWSEM_WAITING_FOR_WRITE, false);
+    expect(runToEnd(tryWriteLock(first, sem))).toBe(false);
+    clock.us += RWSEM_WAIT_TIMEOUT_US + 1;
+    expect(runToEnd(tryWriteLock(second, sem))).toBe(false);
+    expect(words[sem + Rwsem.count]).toBe(held);
+    expect(runToEnd(tryWriteLock(first, sem))).toBe(false);
+    expect(words[sem + Rwsem.count]).toBe(held | RWSEM_FLAG_HANDOFF);
+  });
+
+  test("a reader steals a free lock and takes queued readers along, but respects a claim", () => {
+    const { words, cpus } = staged(RWSEM_FLAG_WAITERS);
+    const [waiter, thief, late] = cpus;
+    addWaiter(waiter, sem, RWSEM_WAITING_FOR_READ, false);
+    runToEnd(downRead(thief, sem, cls));
+    expect(granted(waiter)).toBe(true);
+    expect(words[sem + Rwsem.count]).toBe(2 * RWSEM_READER_BIAS);
+    const claimed = RWSEM_FLAG_WAITERS | RWSEM_FLAG_HANDOFF;
+    expect(runToEnd(stealRead(late, sem, RWSEM_READER_BIAS | claimed))).toBe(false);
+  });
+
+  test("when the last reader leaves, writers may spin again", () => {
+    const { words, cpus } = staged(0);
+    const [reader, writer] = cpus;
+    runToEnd(downRead(reader, sem, cls));
+    addWaiter(writer, sem, RWSEM_WAITING_FOR_WRITE, false);
+    words[sem + Rwsem.count] = RWSEM_READER_BIAS | RWSEM_FLAG_WAITERS;
+    words[sem + Rwsem.owner] = (words[sem + Rwsem.owner] as number) | RWSEM_NONSPINNABLE;
+    runToEnd(upRead(reader, sem, cls));
+    expect((words[sem + Rwsem.owner] as number) & RWSEM_NONSPINNABLE).toBe(0);
   });
 });

@@ -7,7 +7,7 @@
  */
 
 import { Random } from "../../base/random.ts";
-import { VM_READ, VM_WRITE } from "../../mm/vma.ts";
+import { VM_ACCOUNT, VM_READ, VM_WRITE } from "../../mm/vma.ts";
 import { LAYOUT_START_VPN, type Layout, type LayoutKind, type LayoutRequest, type LayoutVma } from "../layout.ts";
 import { assertFits, shapeOf } from "./request.ts";
 
@@ -36,7 +36,7 @@ function build(request: LayoutRequest): Layout {
     const upTo = i === vmas - 1 ? pages - vmas : Math.floor(((pages - vmas) * weightSoFar) / weightSum);
     const size = 1 + upTo - handedOut;
     handedOut = upTo;
-    made.push({ startVpn, pages: size, flags: VM_READ | VM_WRITE, present: "all" });
+    made.push({ startVpn, pages: size, flags: VM_READ | VM_WRITE | VM_ACCOUNT, present: "all" });
     startVpn += size + 1 + random.below(MAX_GAP);
   }
   assertFits(NAME, startVpn);

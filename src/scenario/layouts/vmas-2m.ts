@@ -6,7 +6,7 @@
  * the pages stay. Where the pages do not divide evenly, the first VMAs are one page longer.
  */
 
-import { VM_READ, VM_WRITE } from "../../mm/vma.ts";
+import { VM_ACCOUNT, VM_READ, VM_WRITE } from "../../mm/vma.ts";
 import {
   LAYOUT_START_VPN,
   type Layout,
@@ -32,7 +32,7 @@ function build(request: LayoutRequest): Layout {
   assertFits(NAME, LAYOUT_START_VPN + vmas * stride);
   const made = Array.from({ length: vmas }, (_, i): LayoutVma => {
     const startVpn = LAYOUT_START_VPN + i * stride;
-    return { startVpn, pages: each + (i < longer ? 1 : 0), flags: VM_READ | VM_WRITE, present: "all" };
+    return { startVpn, pages: each + (i < longer ? 1 : 0), flags: VM_READ | VM_WRITE | VM_ACCOUNT, present: "all" };
   });
   return { name: NAME, idea: IDEA, vmas: made, notes: [] };
 }

@@ -89,7 +89,7 @@ export function* downReadSlow(
   }
   yield* queueLock(cpu, sem + Rwsem.waitLock);
   const empty = firstWaiter(cpu, sem + Rwsem.waiters) < 0;
-  if ((empty || unfair) && ((yield* atomicLoad(cpu, sem + Rwsem.count)) & RWSEM_WRITER_LOCKED) === 0) {
+  if (empty && ((yield* atomicLoad(cpu, sem + Rwsem.count)) & RWSEM_WRITER_LOCKED) === 0) {
     yield* queueUnlock(cpu, sem + Rwsem.waitLock);
     yield* setReaderOwned(cpu, sem, cpu.id);
     endWait(cpu, cls, since, 0, true);

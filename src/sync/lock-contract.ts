@@ -7,7 +7,7 @@ import type { StructType } from "../arena/struct.ts";
  * A lock at a word address. `cls` is its class (lock-class.ts). One CPU at a time holds it for writing; releasing a
  * lock that one does not hold is refused, in CHECKED builds as a Violation of I7.
  */
-export interface LockKind {
+export interface LockContract {
   readonly name: string;
   readonly struct: StructType;
   /** Makes the zeroed words at `lock` a free lock, before any CPU uses it. */

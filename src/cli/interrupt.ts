@@ -1,0 +1,27 @@
+/** Ctrl-C: the first asks for a clean stop, the second ends the program at once. */
+
+import { EXIT_INTERRUPTED } from "./exit-code.ts";
+
+export interface Interrupt {
+  stopped(): boolean;
+  /** Gives Ctrl-C its usual meaning back. */
+  release(): void;
+}
+
+export function catchInterrupt(): Interrupt {
+  let stopped = false;
+  const onSignal = (): void => {
+    if (stopped) process.exit(EXIT_INTERRUPTED);
+    stopped = true;
+    process.stderr.write("\noomrace: stopping after this trial; again to stop at once\n");
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  return {
+    stopped: () => stopped,
+    release: () => {
+      process.off("SIGINT", onSignal);
+      process.off("SIGTERM", onSignal);
+    },
+  };
+}

@@ -1,0 +1,138 @@
+/** One block of a bench: one layout on one machine, its variants measured in turn. */
+
+import { UsageError } from "../../base/errors.ts";
+import type { FrameOrder } from "../../machine/address-space.ts";
+import type { Reaper } from "../../machine/race.ts";
+import type { LockGranularity } from "../../machine/shape.ts";
+import { blockComparisons, summarise } from "../../report/bench-metrics.ts";
+import type { BenchBlock, BlockSetup, TrialSample, VariantResult } from "../../report/bench-result.ts";
+import { countLayout, type Layout } from "../../scenario/layout.ts";
+import { machineInfo, oversubscribed } from "../cpu-info.ts";
+import { RaceHost } from "../race-host.ts";
+import type { BenchContext } from "./context.ts";
+
+export interface BlockRequest {
+  readonly layout: Layout;
+  readonly frames: FrameOrder;
+  readonly protocol: string;
+  readonly orders: readonly string[];
+  readonly reaper: Reaper;
+  readonly lockGranularity: LockGranularity;
+  readonly allocators: number;
+  readonly pairs: number;
+  /** Trials thrown away before the first pair. */
+  readonly warmups: number;
+  readonly seed: number;
+}
+
+/** A variant while it is measured. */
+interface Series {
+  readonly name: string;
+  readonly order: string | null;
+  readonly trials: TrialSample[];
+}
+
+const SOLO = "solo";
+
+function setupOf(request: BlockRequest): BlockSetup {
+  const actors = (request.reaper === "none" ? 1 : 2) + request.allocators;
+  return {
+    layout: request.layout.name,
+    frames: request.frames,
+    protocol: request.protocol,
+    lockGranularity: request.lockGranularity,
+    actors,
+    oversubscribed: oversubscribed(actors, machineInfo()),
+  };
+}
+
+/**
+ * Measures solo and every order, in pairs: each round runs all of them, every other round backwards (A B B A), and
+ * the first order twice, so that it is its own control. A broken invariant makes the block "broken" and never a
+ * figure; a layout that no machine can hold makes it "skipped".
+ */
+export async function measureBlock(context: BenchContext, request: BlockRequest): Promise<BenchBlock> {
+  const setup = setupOf(request);
+  let host: RaceHost;
+  try {
+    host = stage(context, request);
+  } catch (error) {
+    if (error instanceof UsageError) return { state: "skipped", setup, reason: error.message };
+    throw error;
+  }
+  const orders = request.reaper === "none" ? [] : request.orders;
+  const series: Series[] = [
+    { name: SOLO, order: null, trials: [] },
+    ...orders.map((order) => ({ name: order, order, trials: [] })),
+  ];
+  const repeated = series[Math.min(1, series.length - 1)] as Series;
+  const again: Series = { ...repeated, trials: [] };
+  try {
+    await measureSeries(context, host, request, [...series, again]);
+  } catch (error) {
+    await context.close();
+    if (error instanceof Error && error.name === "Violation") return { state: "broken", setup, reason: error.message };
+    throw error;
+  }
+  const variants = series.map((one) => variantResult(one, one === repeated ? again.trials : null, request.reaper));
+  const { name, idea, notes } = request.layout;
+  return {
+    state: "measured",
+    setup,
+    layout: { name, idea, notes, ...countLayout(request.layout) },
+    pairs: request.pairs,
+    variants,
+    comparisons: blockComparisons(variants, request.seed),
+    notes: blockNotes(variants, request),
+  };
+}
+
+function stage(context: BenchContext, request: BlockRequest): RaceHost {
+  return new RaceHost(context.kernel, {
+    mappings: request.layout.vmas,
+    levels: countLayout(request.layout).levels,
+    frames: request.frames,
+    protocol: request.protocol,
+    lockGranularity: request.lockGranularity,
+    reaper: request.reaper,
+    allocators: request.allocators,
+    seed: request.seed,
+    traceEvents: 0,
+    lockOrder: false,
+  });
+}
+
+async function measureSeries(
+  context: BenchContext,
+  host: RaceHost,
+  request: BlockRequest,
+  series: readonly Series[],
+): Promise<void> {
+  const title = `${request.layout.name}, ${request.frames} frames, ${request.lockGranularity} locks`;
+  for (let warm = 0; warm < request.warmups; warm++) {
+    context.hooks.progress(`${title}: warm-up ${warm + 1} of ${request.warmups}`);
+    for (const { order } of series) await host.trial(await context.crewFor(host), order);
+  }
+  for (let pair = 0; pair < request.pairs; pair++) {
+    context.hooks.progress(`${title}: pair ${pair + 1} of ${request.pairs}`);
+    const round = pair % 2 === 0 ? series : [...series].reverse();
+    for (const { order, trials } of round) trials.push(await host.trial(await context.crewFor(host), order));
+  }
+}
+
+function variantResult(series: Series, again: readonly TrialSample[] | null, reaper: Reaper): VariantResult {
+  const { name, order, trials } = series;
+  return { name, order, reaper: order === null ? "none" : reaper, trials, again, summary: summarise(trials) };
+}
+
+function blockNotes(variants: readonly VariantResult[], request: BlockRequest): string[] {
+  const notes: string[] = [];
+  const idle = variants.filter(({ order, summary }) => order !== null && summary.reaperPages === 0);
+  if (idle.length > 0 && request.reaper === "kthread") {
+    notes.push(
+      `the kthread freed nothing (${idle.map(({ name }) => name).join(", ")}): the victim was done before the ` +
+        `reaper's delay was over, or had gone where this protocol's reaper cannot follow`,
+    );
+  }
+  return notes;
+}

@@ -1,0 +1,80 @@
+/** What all parts of a bench share: the kernel, the workers, where progress goes, and whether to stop. */
+
+import { type Kernel, loadKernel, workerUrl } from "../kernel-variant.ts";
+import { type CpuTimeInfo, Crew } from "../parallel.ts";
+import type { RaceHost } from "../race-host.ts";
+
+export interface BenchHooks {
+  /** Told what is going on, now and then. */
+  readonly progress: (text: string) => void;
+  /** True once the user asked to stop: finish the trial under way and come back with what there is. */
+  readonly stopped: () => boolean;
+  /** URLs of a user's built modules. */
+  readonly modules: readonly string[];
+}
+
+/** Thrown between trials when the user asked to stop. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}
+
+export class BenchContext {
+  readonly kernel: Kernel;
+  readonly hooks: BenchHooks;
+  readonly #variant: "parallel" | "stress";
+  /** Emulated kernel microseconds per real nanosecond. */
+  #usPerNs = 1 / 1000;
+  #crew: Crew | undefined;
+  #cpus = 0;
+  #attached: RaceHost | undefined;
+  #cpuTime: CpuTimeInfo = { source: "not available", resolutionNs: 0 };
+
+  private constructor(kernel: Kernel, variant: "parallel" | "stress", hooks: BenchHooks) {
+    this.kernel = kernel;
+    this.#variant = variant;
+    this.hooks = hooks;
+  }
+
+  static async open(variant: "parallel" | "stress", hooks: BenchHooks): Promise<BenchContext> {
+    return new BenchContext(await loadKernel(variant), variant, hooks);
+  }
+
+  get cpuTime(): CpuTimeInfo {
+    return this.#cpuTime;
+  }
+
+  /** From the next attach on, a kernel second lasts `1 / rate` real seconds. */
+  async setTimerRate(rate: number): Promise<void> {
+    this.#usPerNs = rate / 1000;
+    await this.close();
+  }
+
+  /** Workers that are warmed up and attached to `host`; the same ones as long as they live. */
+  async crewFor(host: RaceHost): Promise<Crew> {
+    if (this.hooks.stopped()) throw new Interrupted();
+    const cpus = host.map.shape.cpus;
+    if (!this.#crew || this.#cpus < cpus) {
+      await this.close();
+      this.#cpus = cpus;
+      this.#crew = new Crew({
+        worker: workerUrl(this.#variant),
+        cpus,
+        usPerNs: this.#usPerNs,
+        modules: this.hooks.modules,
+      });
+    }
+    if (this.#attached !== host) {
+      await host.attach(this.#crew);
+      this.#attached = host;
+      this.#cpuTime = this.#crew.cpuTime;
+    }
+    return this.#crew;
+  }
+
+  /** Ends the workers; the next `crewFor` starts new ones. To be called after a trial that rejected. */
+  async close(): Promise<void> {
+    await this.#crew?.close();
+    this.#crew = undefined;
+    this.#attached = undefined;
+  }
+}

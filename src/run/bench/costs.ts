@@ -1,0 +1,82 @@
+/** What measuring and checking cost: the clock, the trace ring switched on, and every check of the stress build. */
+
+import type { FrameOrder } from "../../machine/address-space.ts";
+import type { Cost } from "../../report/bench-result.ts";
+import { median } from "../../report/stats.ts";
+import { buildLayout } from "../../scenario/layouts/index.ts";
+import { RaceHost } from "../race-host.ts";
+import { BenchContext } from "./context.ts";
+
+const TRACE_EVENTS = 4096;
+const CLOCK_READS = 200_000;
+
+/** Median solo rate of two hosts measured in turn: A B B A. */
+async function pairedRates(
+  context: BenchContext,
+  a: RaceHost,
+  b: RaceHost,
+  pairs: number,
+): Promise<readonly [number, number]> {
+  const rates: [number[], number[]] = [[], []];
+  for (let pair = -2; pair < pairs; pair++) {
+    const round = pair % 2 === 0 ? [0, 1] : [1, 0];
+    for (const side of round) {
+      const host = side === 0 ? a : b;
+      const trial = await host.trial(await context.crewFor(host), null);
+      if (pair >= 0) (rates[side] as number[]).push((trial.pages * 1e9) / trial.phaseNs);
+    }
+  }
+  return [median(rates[0]), median(rates[1])];
+}
+
+function hostOf(context: BenchContext, pages: number, traceEvents: number, seed: number): RaceHost {
+  const frames: FrameOrder = "sequential";
+  const layout = buildLayout("vmas-2m", { pages, vmas: Math.max(1, Math.floor(pages / 512)), seed });
+  return new RaceHost(context.kernel, {
+    mappings: layout.vmas,
+    levels: 4,
+    frames,
+    protocol: "v6.1",
+    lockGranularity: "table",
+    reaper: "none",
+    allocators: 0,
+    seed,
+    traceEvents,
+    lockOrder: false,
+  });
+}
+
+/** Measures them on `pages` pages; a few seconds. */
+export async function measureCosts(context: BenchContext, pages: number, pairs: number, seed: number): Promise<Cost[]> {
+  context.hooks.progress("what measuring costs");
+  const [off, on] = await pairedRates(
+    context,
+    hostOf(context, pages, 0, seed),
+    hostOf(context, pages, TRACE_EVENTS, seed),
+    pairs,
+  );
+  const stress = await BenchContext.open("stress", context.hooks);
+  try {
+    const checked = hostOf(stress, pages, 0, seed);
+    const [first, second] = await pairedRates(stress, checked, checked, Math.ceil(pairs / 2));
+    return [
+      { name: "solo rate, measured build, trace ring off", value: off, unit: "pages/s" },
+      { name: "solo rate, measured build, trace ring on", value: on, unit: "pages/s" },
+      {
+        name: "solo rate, checked build (poison, quarantine, held locks)",
+        value: Math.max(first, second),
+        unit: "pages/s",
+      },
+      { name: "one clock read (contended path only)", value: clockReadNs(context), unit: "ns" },
+    ];
+  } finally {
+    await stress.close();
+  }
+}
+
+function clockReadNs(context: BenchContext): number {
+  const port = context.kernel.soloPort();
+  const since = performance.now();
+  for (let i = 0; i < CLOCK_READS; i++) port.nowNs();
+  return ((performance.now() - since) * 1e6) / CLOCK_READS;
+}

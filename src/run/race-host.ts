@@ -1,0 +1,186 @@
+/**
+ * One staged race on the main thread's side: its arena, its snapshot, and what a trial came to. The CPUs are a crew's.
+ */
+
+import type { FrameOrder, Mapping } from "../machine/address-space.ts";
+import type { MachineMap } from "../machine/memory-map.ts";
+import type { CpuFigures, Reaper, StagedRace } from "../machine/race.ts";
+import type { LockGranularity, MachineShape } from "../machine/shape.ts";
+import type { ActorSample, LockSample, Role, TrialSample } from "../report/bench-result.ts";
+import type { Kernel } from "./kernel-variant.ts";
+import type { Assignment, CpuResult, Crew, TrialResult } from "./parallel.ts";
+
+export interface RaceOptions {
+  readonly mappings: readonly Mapping[];
+  readonly levels: 4 | 5;
+  readonly frames: FrameOrder;
+  readonly protocol: string;
+  readonly lockGranularity: LockGranularity;
+  readonly reaper: Reaper;
+  readonly allocators: number;
+  readonly seed: number;
+  /** Entries of each CPU's trace ring; 0 for no tracing. */
+  readonly traceEvents: number;
+  /** Checked builds: whether the lock-order checker watches. */
+  readonly lockOrder: boolean;
+}
+
+const VICTIM = 0;
+const REAPER = 1;
+const FIRST_ALLOCATOR = 2;
+
+/** Arenas up to this size are reset by copying a snapshot, larger ones by staging the race anew. */
+const MAX_SNAPSHOT_BYTES = 2 ** 30;
+
+/** Room beside the victim's own pages: batch pages, watermarks, per-CPU lists. */
+const SPARE_FRAMES = 4096;
+const SPARE_SHARE = 1 / 16;
+
+/** A machine just large enough for the victim, with memory to spare for nobody else. */
+function shapeFor(kernel: Kernel, options: RaceOptions): MachineShape {
+  const pages = kernel.countPresent(options.mappings);
+  const tables = kernel.countTables(options.mappings, options.levels);
+  return {
+    cpus: FIRST_ALLOCATOR + options.allocators,
+    frames: pages + tables + SPARE_FRAMES + Math.ceil(pages * SPARE_SHARE),
+    tables: tables + 8,
+    vmas: options.mappings.length + 1,
+    mms: 1,
+    tasks: 1,
+    protocol: options.protocol,
+    lockGranularity: options.lockGranularity,
+    levels: options.levels,
+    reschedEvery: kernel.RESCHED_EVERY,
+    traceEvents: options.traceEvents,
+    lockOrder: options.lockOrder,
+  };
+}
+
+export class RaceHost {
+  readonly options: RaceOptions;
+  readonly map: MachineMap;
+  readonly words: Int32Array;
+  readonly #kernel: Kernel;
+  readonly #snapshot: Int32Array | undefined;
+  #staged: StagedRace;
+
+  /** Boots a machine and stages the race in it; the arena is as at the start barrier. */
+  constructor(kernel: Kernel, options: RaceOptions) {
+    this.#kernel = kernel;
+    this.options = options;
+    const { map, words } = kernel.bootMachine(shapeFor(kernel, options));
+    this.map = map;
+    this.words = words;
+    this.#staged = this.#stage();
+    this.#snapshot = words.byteLength <= MAX_SNAPSHOT_BYTES ? words.slice() : undefined;
+  }
+
+  /** Frames of the victim. */
+  get pages(): number {
+    return this.#kernel.countPresent(this.options.mappings);
+  }
+
+  #stage(): StagedRace {
+    const cpu = this.#kernel.cpuOf(this.words, this.map, VICTIM, this.#kernel.soloPort());
+    const staged = this.#kernel.runToEnd(this.#kernel.stageRace(cpu, this.options));
+    this.#kernel.resetFigures(this.words, this.map);
+    return staged;
+  }
+
+  /** Puts the arena back to the start barrier. */
+  reset(): void {
+    if (this.#snapshot) {
+      this.words.set(this.#snapshot);
+      return;
+    }
+    this.#kernel.rebootMachine(this.words, this.map);
+    this.#staged = this.#stage();
+  }
+
+  /** Makes this race the one that the crew works on. */
+  async attach(crew: Crew): Promise<void> {
+    const { base, struct, count } = this.map.cpuSync;
+    await crew.attach({
+      arena: this.words.buffer as SharedArrayBuffer,
+      machine: this.map.shape,
+      sync: { words: this.words, base, stride: struct.WORDS, cpus: count, classNames: this.#kernel.lockClassNames() },
+    });
+  }
+
+  /**
+   * Resets, runs one kill and checks every invariant. `order` null leaves the reaper out. Rejects with the first
+   * Violation, or with what the crew rejects with.
+   */
+  async trial(crew: Crew, order: string | null): Promise<TrialSample> {
+    this.reset();
+    const result = await crew.trial(this.#assignments(order));
+    const unusedPin = order === null && this.options.reaper === "mrelease" ? this.#staged.mm : 0;
+    const actors = this.#actors(result);
+    const boot = this.#kernel.cpuOf(this.words, this.map, VICTIM, this.#kernel.soloPort());
+    this.#kernel.runToEnd(this.#kernel.endRace(boot, unusedPin));
+    const [broken] = this.#kernel.findViolations(this.words, this.map);
+    if (broken) throw broken;
+    const racers = actors.filter((actor) => actor.role !== "allocator");
+    return {
+      seed: this.options.seed,
+      phaseNs: Math.max(...racers.map((actor) => actor.wallNs)),
+      pages: racers.reduce((sum, actor) => sum + actor.pages, 0),
+      actors,
+    };
+  }
+
+  #assignments(order: string | null): Assignment[] {
+    const { reaper, protocol, allocators } = this.options;
+    const all: Assignment[] = [{ cpu: VICTIM, role: "victim", params: {} }];
+    if (order !== null && reaper === "mrelease") {
+      all.push({ cpu: REAPER, role: "mrelease", params: { mm: this.#staged.mm, protocol, order } });
+    }
+    if (order !== null && reaper === "kthread") {
+      all.push({ cpu: REAPER, role: "kthread", params: { task: this.#staged.task, protocol, order } });
+    }
+    const pages = this.map.shape.frames - SPARE_FRAMES - Math.ceil(this.pages / 2);
+    for (let i = 0; i < allocators; i++) {
+      all.push({ cpu: FIRST_ALLOCATOR + i, role: "allocator", params: { pages: Math.floor(pages / allocators) } });
+    }
+    return all;
+  }
+
+  #actors(result: TrialResult): ActorSample[] {
+    return result.cpus.map((cpu) => {
+      const figures = this.#kernel.readFigures(this.words, this.map, cpu.cpu);
+      return actorSample(cpu, figures, result.releaseNs);
+    });
+  }
+}
+
+function roleOf(cpu: CpuResult): Role {
+  return cpu.role === "victim" || cpu.role === "allocator" ? cpu.role : "reaper";
+}
+
+/** A side that never walked (the reaper came too late, or the other side tore down) has no wall time of its own. */
+function actorSample(cpu: CpuResult, figures: CpuFigures, releaseNs: number): ActorSample {
+  const role = roleOf(cpu);
+  const ended = role === "allocator" ? figures.finishedNs : figures.leftLastVmaNs;
+  const allocated = (cpu.result as { allocated?: number } | undefined)?.allocated ?? 0;
+  return {
+    role,
+    wallNs: ended === 0 ? 0 : ended - releaseNs,
+    cpuNs: cpu.cpuNs ?? null,
+    pages: role === "allocator" ? allocated : figures.ptes,
+    locks: figures.locks.map(lockSample),
+  };
+}
+
+function lockSample(lock: CpuFigures["locks"][number]): LockSample {
+  return {
+    class: lock.name,
+    type: lock.kind,
+    acquired: lock.acquired,
+    contended: lock.contended,
+    waitNs: lock.waitNs,
+    spinNs: lock.spinNs,
+    maxNs: lock.waitMaxNs,
+    parked: lock.parked,
+    tryFailed: lock.tryFailed,
+  };
+}
