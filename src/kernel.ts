@@ -55,6 +55,7 @@ export * from "./sync/busted-lock.ts";
 export * from "./sync/completion.ts";
 export * from "./sync/cpu-sync.ts";
 export * from "./sync/index.ts";
+export * from "./sync/index.ts";
 export * from "./sync/lock-class.ts";
 export * from "./sync/lock-contract.ts";
 export * from "./sync/lock-order.ts";

@@ -5,6 +5,7 @@ import { REAPERS } from "../machine/race.ts";
 import { LOCK_GRANULARITIES } from "../machine/shape.ts";
 import { TRAVERSAL_ORDERS } from "../mm/traversal/index.ts";
 import { PROTOCOLS } from "../oom/protocols/index.ts";
+import { buildBenchResult } from "../report/bench-build.ts";
 import type { BenchResult } from "../report/bench-result.ts";
 import { renderBench } from "../report/bench-text.ts";
 import { writeJson } from "../report/json.ts";
@@ -110,7 +111,9 @@ async function bench(flags: Record<string, unknown>): Promise<number> {
   const interrupt = catchInterrupt();
   let result: BenchResult;
   try {
-    result = await runBench(request, { progress: progress.show, stopped: interrupt.stopped, modules: [] });
+    result = buildBenchResult(
+      await runBench(request, { progress: progress.show, stopped: interrupt.stopped, modules: [] }),
+    );
   } finally {
     progress.clear();
     interrupt.release();

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** The command line: arguments in, exit code out. Everything else is elsewhere. */
 
 import { Command, CommanderError } from "commander";

@@ -7,10 +7,13 @@ import type { Cpu, Steps } from "../arena/cpu.ts";
 import { load, nowNs, nowUs, store } from "../arena/mem.ts";
 import { UsageError } from "../base/errors.ts";
 import { CpuMm, stamp } from "../mm/cpu-mm.ts";
+import { mmapReadLock, mmapReadUnlock } from "../mm/mmap-lock.ts";
+import { tlbFinishMmu, tlbGatherMmu } from "../mm/mmu-gather.ts";
 import { Frame, framesOf } from "../mm/page.ts";
 import { allocPages, GFP_KERNEL, putPage } from "../mm/page-alloc.ts";
 import { TRAVERSAL_ORDERS } from "../mm/traversal/index.ts";
 import type { TraversalOrder } from "../mm/traversal/order.ts";
+import { unmapVmas } from "../mm/unmap.ts";
 import { mreleaseReap } from "../oom/process-mrelease.ts";
 import { PROTOCOLS } from "../oom/protocols/index.ts";
 import type { Protocol } from "../oom/protocols/protocol.ts";
@@ -38,6 +41,19 @@ function find<T extends { readonly name: string }>(what: string, all: readonly T
 /** The killed task exits; the last user of the mm tears it down. */
 function* victim(cpu: Cpu, _params: Record<string, never>): Steps<void> {
   yield* doExit(cpu, currentTask(cpu));
+  stamp(cpu, CpuMm.finishedNs, nowNs(cpu));
+}
+
+/**
+ * The victim's half of the race without what only it does: no exit, no freeing of tables and VMAs. The loop that
+ * bench/native has in C, to be run beside it.
+ */
+function* unmapLoop(cpu: Cpu, params: { readonly mm: number }): Steps<void> {
+  yield* mmapReadLock(cpu, params.mm);
+  yield* tlbGatherMmu(cpu, params.mm);
+  yield* unmapVmas(cpu, params.mm);
+  yield* tlbFinishMmu(cpu);
+  yield* mmapReadUnlock(cpu, params.mm);
   stamp(cpu, CpuMm.finishedNs, nowNs(cpu));
 }
 
@@ -104,4 +120,4 @@ function* allocator(cpu: Cpu, params: { readonly pages: number }): Steps<Allocat
 }
 
 /** Roles by the name that a trial calls them. */
-export const roles = { victim, mrelease, kthread, allocator };
+export const roles = { victim, unmapLoop, mrelease, kthread, allocator };

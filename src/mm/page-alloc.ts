@@ -34,9 +34,9 @@ import {
   freeUnrefPage,
   freeUnrefPageList,
   PAGE_ALLOC_COSTLY_ORDER,
-  rmqueuePcplist,
   zonePcp,
 } from "./pcp.ts";
+import { rmqueuePcplist } from "./pcp-alloc.ts";
 import {
   ALLOC_MIN_RESERVE,
   ALLOC_NO_WATERMARKS,
@@ -195,7 +195,7 @@ export function* releasePages(cpu: Cpu, list: number, n: number): Steps<void> {
 }
 
 /** Entries that `releasePages` looks at before it changes any: their cache misses then overlap, as atomics' do not. */
-const LOOKAHEAD = 64;
+export const LOOKAHEAD = 64;
 
 /** First word in [from, to) that does not stand for one reference on a page of order 0; `to` if all do. */
 function singlePages(words: Int32Array, frames: number, from: number, to: number): number {

@@ -70,6 +70,18 @@ export function checkPageAccounting(words: Int32Array, machine: number, cpuPcps:
   return { managed, free, onLists, allocated: inUse };
 }
 
+/** Whether nobody has the page: neither a reference on it nor, where it is a folio's tail, on its head. */
+export function pageIsFree(words: Int32Array, machine: number, pfn: number): boolean {
+  const frames = words[machine + PageGlobals.framesBase] as number;
+  const held = (page: number): boolean => frameRefs(words[frames + page * Frame.WORDS + Frame.count] as number) > 0;
+  if (held(pfn)) return false;
+  const link = words[frames + pfn * Frame.WORDS + Frame.link] as number;
+  if (linkType(link) !== PAGE_TYPE_TAIL) return true;
+  // A freed tail keeps its link in measured builds; the old head may be in use again, for fewer pages.
+  const head = tailHead(link);
+  return !held(head) || pfn >= head + (1 << linkOrder(words[frames + head * Frame.WORDS + Frame.link] as number));
+}
+
 /** Which pages of a zone are free, as the buddy and the lists say. */
 class Places {
   readonly start: number;

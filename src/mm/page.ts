@@ -55,7 +55,6 @@ export const PAGE_TYPE_TABLE = 2;
 export const PAGE_TYPE_GATHER = 3;
 /** Bits 0..28 hold the pfn of the folio's head. Written once by the allocation, never changed. */
 export const PAGE_TYPE_TAIL = 4;
-export const PAGE_TYPE_NAMES = ["other", "anon", "page table", "gather batch", "tail"] as const;
 const TYPE_SHIFT = 29;
 /** Written to since it was mapped. Set atomically, never cleared while allocated. */
 export const PAGE_DIRTY = 1 << 28;

@@ -1,14 +1,11 @@
 /**
- * Per-CPU page lists (mm/page_alloc.c: free_unref_page_commit, nr_pcp_free, free_pcppages_bulk, rmqueue_pcplist,
- * rmqueue_bulk; v6.1).
+ * Per-CPU page lists and freeing to them (mm/page_alloc.c: free_unref_page_commit, nr_pcp_free, free_pcppages_bulk;
+ * v6.1). `pcp-alloc` allocates from them.
  *
  * Per zone and order up to PAGE_ALLOC_COSTLY_ORDER a CPU keeps a list of its own. Pages enter and leave at its hot
  * end; bulk frees take from the cold end. The lists are rings of pfns in the arena, large enough for the high mark.
  *
- * Two departures keep the zone's lock short. Detached pages are joined to aligned blocks before it is taken, so that
- * neighbours freed together enter the buddy as one block (the blocks that result are the same). And a bulk free drops
- * it after every batch of blocks, as the kernel does since 2025. Left out: `free_high`, the shrunk high mark while a
- * zone is reclaimed, migrate types.
+ * Left out: `free_high`, the shrunk high mark while a zone is reclaimed, migrate types.
  *
  * Thread safety: private to its CPU, plain accesses throughout. Others only read it, while nothing runs.
  */
@@ -18,8 +15,9 @@ import { POISON } from "../arena/mem.ts";
 import { CACHE_PAIR, struct } from "../arena/struct.ts";
 import { highestBit } from "../base/bits.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
-import { accountFreePages, freeOnePage, smallestFree, takeBlock } from "./buddy.ts";
-import { Frame, framesOf, MAX_PAGE_ORDER, PageGlobals } from "./page.ts";
+import { accountFreePages, freeOnePage } from "./buddy.ts";
+import { coalesce, freeBlocks } from "./buddy-bulk.ts";
+import { Frame, framesOf, PageGlobals } from "./page.ts";
 import { MAX_NR_ZONES, ZONE_LOCK, Zone, zoneOf } from "./zone.ts";
 
 /** Largest order that has per-CPU lists, and for which the allocator tries hard. */
@@ -98,11 +96,8 @@ export function* freeUnrefPage(cpu: Cpu, pfn: number, order: number): Steps<void
   const hot = words[list + PcpList.hot] as number;
   words[(words[list + PcpList.ring] as number) + (hot & (words[list + PcpList.mask] as number))] = pfn;
   words[list + PcpList.hot] = (hot + 1) | 0;
-  const count = (words[pcp + ZonePcp.count] as number) + (1 << order);
-  words[pcp + ZonePcp.count] = count;
-  if (count >= (words[(words[pcp + ZonePcp.zone] as number) + Zone.pcpHigh] as number)) {
-    yield* freePcppagesBulk(cpu, pcp, nrPcpFree(words, pcp), order);
-  }
+  words[pcp + ZonePcp.count] = (words[pcp + ZonePcp.count] as number) + (1 << order);
+  if (atHighMark(words, pcp)) yield* freePcppagesBulk(cpu, pcp, nrPcpFree(words, pcp), order);
 }
 
 /** `free_unref_page_list`: `freeUnrefPage` for `n` single pages, whose pfns lie in the CPU's own words from `list` on. */
@@ -115,11 +110,7 @@ export function* freeUnrefPageList(cpu: Cpu, list: number, n: number): Steps<voi
   for (let at = list; at < end; ) {
     const pcp = zonePcpOf(cpu, words[at] as number);
     at = queueHot(words, pcp, at, end);
-    if (
-      (words[pcp + ZonePcp.count] as number) >= (words[(words[pcp + ZonePcp.zone] as number) + Zone.pcpHigh] as number)
-    ) {
-      yield* freePcppagesBulk(cpu, pcp, nrPcpFree(words, pcp), 0);
-    }
+    if (atHighMark(words, pcp)) yield* freePcppagesBulk(cpu, pcp, nrPcpFree(words, pcp), 0);
   }
 }
 
@@ -167,6 +158,11 @@ function* freePagesOk(cpu: Cpu, pfn: number, order: number): Steps<void> {
   yield* spinUnlock(cpu, zone + Zone.lock, ZONE_LOCK);
 }
 
+function atHighMark(words: Int32Array, pcp: number): boolean {
+  const high = words[(words[pcp + ZonePcp.zone] as number) + Zone.pcpHigh] as number;
+  return (words[pcp + ZonePcp.count] as number) >= high;
+}
+
 /** `nr_pcp_free`: pages to free at the high mark; twice as many each time while nothing is allocated. */
 function nrPcpFree(words: Int32Array, pcp: number): number {
   const zone = words[pcp + ZonePcp.zone] as number;
@@ -208,101 +204,6 @@ function* freeColdPages(cpu: Cpu, pcp: number, list: number, order: number, entr
     yield* freeBlocks(cpu, zone, ring + slot, blocks);
     done += stretch;
   }
-}
-
-/**
- * Rewrites `entries` pfns of blocks of `order` as fewer, larger, aligned blocks where neighbours follow each other in
- * ascending order. Each block becomes the word pfn * 2 + 2^order, whose lowest set bit tells the order, as a pfn is
- * a multiple of 2^order. Returns how many there are.
- */
-function coalesce(words: Int32Array, at: number, entries: number, order: number): number {
-  const step = 1 << order;
-  let blocks = at;
-  for (let i = 0; i < entries; ) {
-    let pfn = words[at + i] as number;
-    let end = pfn + step;
-    i++;
-    while (i < entries && words[at + i] === end) {
-      end += step;
-      i++;
-    }
-    while (pfn < end) {
-      const size = Math.min(pfn & -pfn, 1 << highestBit(end - pfn), 1 << MAX_PAGE_ORDER);
-      words[blocks++] = pfn * 2 + size;
-      pfn += size;
-    }
-  }
-  return blocks - at;
-}
-
-/** Frees the blocks that `coalesce` left at `at`; takes the zone's lock for one batch of them at a time. */
-function* freeBlocks(cpu: Cpu, zone: number, at: number, blocks: number): Steps<void> {
-  const words = cpu.words;
-  const batch = words[zone + Zone.pcpBatch] as number;
-  for (let i = 0; i < blocks; ) {
-    const stop = Math.min(blocks, i + batch);
-    let pages = 0;
-    yield* spinLock(cpu, zone + Zone.lock, ZONE_LOCK);
-    for (; i < stop; i++) {
-      const block = words[at + i] as number;
-      const size = block & -block;
-      freeOnePage(words, zone, (block - size) >> 1, highestBit(size));
-      pages += size;
-    }
-    yield* accountFreePages(cpu, zone, pages);
-    yield* spinUnlock(cpu, zone + Zone.lock, ZONE_LOCK);
-  }
-}
-
-/** `rmqueue_pcplist`: a block of `order` from this CPU's list, which is refilled when empty; 0 when that fails. */
-export function* rmqueuePcplist(cpu: Cpu, pcp: number, order: number): Steps<number> {
-  const words = cpu.words;
-  const list = pcp + ZonePcp.lists + order * PcpList.WORDS;
-  words[pcp + ZonePcp.freeFactor] = (words[pcp + ZonePcp.freeFactor] as number) >> 1;
-  if (words[list + PcpList.hot] === words[list + PcpList.cold]) {
-    const batch = words[(words[pcp + ZonePcp.zone] as number) + Zone.pcpBatch] as number;
-    yield* rmqueueBulk(cpu, pcp, list, order, batch > 1 ? Math.max(batch >> order, 2) : 1);
-    if (words[list + PcpList.hot] === words[list + PcpList.cold]) return 0;
-  }
-  const hot = ((words[list + PcpList.hot] as number) - 1) | 0;
-  words[list + PcpList.hot] = hot;
-  words[pcp + ZonePcp.count] = (words[pcp + ZonePcp.count] as number) - (1 << order);
-  return words[(words[list + PcpList.ring] as number) + (hot & (words[list + PcpList.mask] as number))] as number;
-}
-
-/**
- * `rmqueue_bulk`: up to `wanted` blocks of `order` from the buddy, queued so that they are used in the order in which
- * they were taken: ascending. Blocks are taken as large as fits, which gives what taking one by one would.
- */
-function* rmqueueBulk(cpu: Cpu, pcp: number, list: number, order: number, wanted: number): Steps<void> {
-  const words = cpu.words;
-  const zone = words[pcp + ZonePcp.zone] as number;
-  let left = wanted;
-  yield* spinLock(cpu, zone + Zone.lock, ZONE_LOCK);
-  while (left > 0) {
-    const from = smallestFree(words, zone, order);
-    if (from < 0) break;
-    const size = Math.min(from, order + highestBit(left));
-    const pfn = takeBlock(words, zone, from, size);
-    queueCold(words, list, pfn, order, 1 << (size - order));
-    left -= 1 << (size - order);
-  }
-  const pages = (wanted - left) << order;
-  yield* accountFreePages(cpu, zone, -pages);
-  yield* spinUnlock(cpu, zone + Zone.lock, ZONE_LOCK);
-  words[pcp + ZonePcp.count] = (words[pcp + ZonePcp.count] as number) + pages;
-}
-
-/** Queues `entries` neighbouring blocks of `order` behind the cold end, the first of them nearest to the hot end. */
-function queueCold(words: Int32Array, list: number, first: number, order: number, entries: number): void {
-  const ring = words[list + PcpList.ring] as number;
-  const mask = words[list + PcpList.mask] as number;
-  let cold = words[list + PcpList.cold] as number;
-  for (let i = 0; i < entries; i++) {
-    cold = (cold - 1) | 0;
-    words[ring + (cold & mask)] = first + (i << order);
-  }
-  words[list + PcpList.cold] = cold;
 }
 
 /** `drain_pages`: gives everything on the calling CPU's lists back to the buddy. */

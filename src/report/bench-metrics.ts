@@ -1,6 +1,7 @@
 /** From raw trials to medians and ratios. */
 
 import { assert } from "../base/assert.ts";
+import { median } from "../base/median.ts";
 import {
   type ActorSample,
   type ComparisonResult,
@@ -13,7 +14,7 @@ import {
   type VariantResult,
   type VariantSummary,
 } from "./bench-result.ts";
-import { type Comparison, compare, compareCounts, median } from "./stats.ts";
+import { type Comparison, compare, compareCounts } from "./stats.ts";
 
 export interface Metric {
   readonly label: string;

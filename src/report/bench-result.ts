@@ -3,14 +3,22 @@
  * programs. Times are nanoseconds, rates are per second, pages are 4 KiB.
  */
 
-import type { FrameOrder } from "../machine/address-space.ts";
-import type { LockGranularity } from "../machine/shape.ts";
+import type {
+  BenchOptions,
+  BlockSetup,
+  BlockWithoutFigures,
+  Cost,
+  LayoutSummary,
+  LockOperation,
+  RawNativeRow,
+  RawVariant,
+  TimerScale,
+} from "../run/bench/record.ts";
 import type { MachineInfo } from "../run/cpu-info.ts";
 import type { CpuTimeSource } from "../run/messages.ts";
-import type { TrialSample } from "../run/samples.ts";
-import type { LayoutCounts } from "../scenario/layout.ts";
 import type { Comparison } from "./stats.ts";
 
+export type { BenchOptions, BlockSetup, Cost, LayoutSummary, LockOperation, TimerScale } from "../run/bench/record.ts";
 export type { ActorSample, LockSample, Role, TrialSample } from "../run/samples.ts";
 
 export const BENCH_SCHEMA = "oomrace.bench/1";
@@ -18,8 +26,6 @@ export const BENCH_SCHEMA = "oomrace.bench/1";
 /** Names of the two lock classes (`lockClass`) that the report singles out. */
 export const PTE_LOCK_NAME = "pte_lock";
 export const MMAP_LOCK_NAME = "mmap_lock";
-
-export type ReaperKind = "kthread" | "mrelease" | "none";
 
 /** Medians over the trials of a variant. Lock figures are sums over victim and reaper unless a side is named. */
 export interface VariantSummary {
@@ -42,15 +48,7 @@ export interface VariantSummary {
   readonly mmapWaitNs: number;
 }
 
-export interface VariantResult {
-  /** "solo", or the order's name. */
-  readonly name: string;
-  /** null without a reaper. */
-  readonly order: string | null;
-  readonly reaper: ReaperKind;
-  readonly trials: readonly TrialSample[];
-  /** The same variant once more in each pair, for A/A controls; null where it was not measured. */
-  readonly again: readonly TrialSample[] | null;
+export interface VariantResult extends RawVariant {
   readonly summary: VariantSummary;
 }
 
@@ -69,24 +67,6 @@ export interface ComparisonResult {
   readonly controlOf: string | null;
 }
 
-export interface LayoutSummary extends LayoutCounts {
-  readonly name: string;
-  readonly idea: string;
-  readonly notes: readonly string[];
-}
-
-/** What one block was meant to measure. */
-export interface BlockSetup {
-  readonly layout: string;
-  readonly frames: FrameOrder;
-  readonly protocol: string;
-  readonly lockGranularity: LockGranularity;
-  /** Actors that run at the same time. */
-  readonly actors: number;
-  /** More actors than CPUs: a lock holder then gets preempted. */
-  readonly oversubscribed: boolean;
-}
-
 export type BenchBlock =
   | {
       readonly state: "measured";
@@ -97,71 +77,18 @@ export type BenchBlock =
       readonly comparisons: readonly ComparisonResult[];
       readonly notes: readonly string[];
     }
-  /** An invariant broke: its figures are not shown. */
-  | { readonly state: "broken"; readonly setup: BlockSetup; readonly reason: string }
-  | { readonly state: "skipped"; readonly setup: BlockSetup; readonly reason: string };
+  | BlockWithoutFigures;
 
 export type MeasuredBlock = Extract<BenchBlock, { state: "measured" }>;
 
-/** One lock operation without contention, timed with tinybench. */
-export interface LockOperation {
-  readonly lock: string;
-  readonly operation: string;
-  /** Median per operation. */
-  readonly ns: number;
-  /** null with fewer than 100 samples. */
-  readonly p99Ns: number | null;
-  readonly samples: number;
-}
-
-/** oomrace against the same loop in C over the same arena image. */
-export interface NativeRow {
-  readonly layout: string;
-  readonly frames: FrameOrder;
-  readonly pages: number;
-  readonly oomraceNs: readonly number[];
-  readonly nativeNs: readonly number[];
+export interface NativeRow extends RawNativeRow {
   /** Speed of oomrace / speed of C. */
   readonly ratio: Comparison;
-  /** Both ended with the same bytes. */
-  readonly identicalArenas: boolean;
 }
 
 export type NativeTwin =
   | { readonly state: "measured"; readonly compiler: string; readonly rows: readonly NativeRow[] }
   | { readonly state: "absent"; readonly reason: string };
-
-/** How kernel timers run: real milliseconds of a kernel second. */
-export interface TimerScale {
-  readonly kernelSecondMs: number;
-  /** Unmapping rate of the kernel that the scale rests on. */
-  readonly kernelPagesPerSecond: number;
-  /** Our solo rate; null when --hz set the scale. */
-  readonly soloPagesPerSecond: number | null;
-}
-
-/** Something that measuring itself costs, or that a check costs. */
-export interface Cost {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: "ns" | "pages/s";
-}
-
-export interface BenchOptions {
-  readonly protocol: string;
-  readonly orders: readonly string[];
-  readonly reaper: ReaperKind;
-  readonly layouts: readonly string[];
-  /** File or process id of --smaps. */
-  readonly smaps: string | null;
-  readonly pages: number | null;
-  readonly vmas: number | null;
-  readonly allocators: number;
-  readonly lockGranularity: LockGranularity;
-  readonly pairs: number;
-  readonly hz: number | null;
-  readonly quick: boolean;
-}
 
 export interface BenchResult {
   readonly schema: typeof BENCH_SCHEMA;

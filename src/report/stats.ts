@@ -7,6 +7,7 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { median } from "../base/median.ts";
 import { Random } from "../base/random.ts";
 import { mannWhitney } from "./mann-whitney.ts";
 
@@ -49,11 +50,6 @@ export interface Comparison {
 export interface Interval {
   readonly low: number;
   readonly high: number;
-}
-
-/** Median of a sample that is not empty. */
-export function median(values: readonly number[]): number {
-  return quantileOfSorted(sorted(values), 0.5);
 }
 
 /** First and third quartile. */

@@ -6,9 +6,9 @@ import type { FrameOrder, Mapping } from "../machine/address-space.ts";
 import type { MachineMap } from "../machine/memory-map.ts";
 import type { CpuFigures, Reaper, StagedRace } from "../machine/race.ts";
 import type { LockGranularity, MachineShape } from "../machine/shape.ts";
-import type { ActorSample, LockSample, Role, TrialSample } from "../report/bench-result.ts";
 import type { Kernel } from "./kernel-variant.ts";
 import type { Assignment, CpuResult, Crew, TrialResult } from "./parallel.ts";
+import type { ActorSample, LockSample, Role, TrialSample } from "./samples.ts";
 
 export interface RaceOptions {
   readonly mappings: readonly Mapping[];

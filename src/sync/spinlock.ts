@@ -21,8 +21,8 @@ import { heldAlready, notHeld } from "./misuse.ts";
 
 export const Spinlock = struct("spinlock", { word: 1 });
 
-const OWNER_MASK = 0xffff;
-const WAITERS = 1 << 16;
+export const SPIN_OWNER_MASK = 0xffff;
+export const SPIN_WAITERS = 1 << 16;
 
 /** Pauses spent on one holder: long enough for one that clears a page table of 512 entries. */
 export const SPIN_BUDGET = 4000;
@@ -40,7 +40,7 @@ export function* spinLock(cpu: Cpu, lock: number, cls: number): Steps<void> {
 
 /** Somebody else holds it: spin while the budget lasts, then sleep until a release. */
 function* spinLockSlow(cpu: Cpu, lock: number, cls: number, first: number): Steps<void> {
-  if ((first & OWNER_MASK) === cpu.id + 1) heldAlready("spinLock", cpu);
+  if ((first & SPIN_OWNER_MASK) === cpu.id + 1) heldAlready("spinLock", cpu);
   const since = beginWait(cpu, lock, cls);
   let taken = cpu.id + 1;
   let parkedNs = 0;
@@ -56,7 +56,7 @@ function* spinLockSlow(cpu: Cpu, lock: number, cls: number, first: number): Step
       seen = yield* spinWhile(cpu, lock, watched, SPIN_BUDGET);
       if (seen !== watched) continue;
     }
-    const waited = seen | WAITERS;
+    const waited = seen | SPIN_WAITERS;
     if (seen !== waited) {
       const old = yield* cmpxchg(cpu, lock, seen, waited);
       if (old !== seen) {
@@ -67,7 +67,7 @@ function* spinLockSlow(cpu: Cpu, lock: number, cls: number, first: number): Step
     const parkedAt = beginPark(cpu, cls);
     yield* futexWait(cpu, lock, waited, NO_TIMEOUT);
     parkedNs += endPark(cpu, parkedAt);
-    taken = (cpu.id + 1) | WAITERS;
+    taken = (cpu.id + 1) | SPIN_WAITERS;
     seen = 0;
   }
   endWait(cpu, cls, since, parkedNs, true);
@@ -97,12 +97,12 @@ export function* spinUnlock(cpu: Cpu, lock: number, cls: number): Steps<void> {
 
 /** Sleepers are to be woken, or the caller does not hold the lock. */
 function* spinUnlockSlow(cpu: Cpu, lock: number, seen: number): Steps<void> {
-  if ((seen & OWNER_MASK) !== cpu.id + 1) notHeld("spinUnlock", cpu, (seen & OWNER_MASK) - 1);
+  if ((seen & SPIN_OWNER_MASK) !== cpu.id + 1) notHeld("spinUnlock", cpu, (seen & SPIN_OWNER_MASK) - 1);
   yield* xchg(cpu, lock, 0);
   yield* futexWake(cpu, lock, 1);
 }
 
 /** CPU number of the holder, -1 when free. A plain read, for reports and checks. */
 export function spinOwner(words: Int32Array, lock: number): number {
-  return ((words[lock] as number) & OWNER_MASK) - 1;
+  return ((words[lock] as number) & SPIN_OWNER_MASK) - 1;
 }

@@ -18,6 +18,7 @@ import {
   putPage,
   releasePages,
 } from "../../src/mm/page-alloc.ts";
+import { pageIsFree } from "../../src/mm/page-check.ts";
 import { pageRegions } from "../../src/mm/page-init.ts";
 import { CpuPcp, drainPages, ZonePcp } from "../../src/mm/pcp.ts";
 import {
@@ -307,6 +308,23 @@ describe("checkPageAccounting", () => {
     machine.check();
     tamper(machine, cpu, folio);
     expect(() => machine.check()).toThrow(message);
+  });
+});
+
+describe("pageIsFree", () => {
+  it("knows tails by their head, and a stale tail from a live one", () => {
+    const machine = pageMachine(toyShape(64));
+    const cpu = machine.cpu(0);
+    const free = (pfn: number): boolean => pageIsFree(machine.words, cpu.machine, pfn);
+    const folio = alloc(cpu, 2);
+    expect([0, 1, 2, 3, 4].map((i) => free(folio + i))).toEqual([false, false, false, false, true]);
+    const tail = machine.words[machine.frame(folio + 3) + Frame.link] as number;
+    runToEnd(putPage(cpu, folio));
+    expect([0, 1, 2, 3].map((i) => free(folio + i))).toEqual([true, true, true, true]);
+    machine.words[machine.frame(folio)] = 1;
+    machine.words[machine.frame(folio) + Frame.link] = 0;
+    machine.words[machine.frame(folio + 3) + Frame.link] = tail;
+    expect(free(folio + 3)).toBe(true);
   });
 });
 

@@ -142,7 +142,7 @@ export function sampleResult(more: Partial<BenchResult> = {}): BenchResult {
       reaper: "mrelease",
       layouts: ["vmas-2m", "one-vma", "self"],
       smaps: null,
-      pages: null,
+      pages: [],
       vmas: 4096,
       allocators: 1,
       lockGranularity: "table",

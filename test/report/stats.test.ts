@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { median } from "../../src/base/median.ts";
 import { Random } from "../../src/base/random.ts";
 import {
   bootstrapMedian,
@@ -8,7 +9,6 @@ import {
   containsOne,
   MIN_INTERVAL_PAIRS,
   MIN_TEST_PAIRS,
-  median,
   outliers,
   percentile,
   quartiles,

@@ -1,17 +1,8 @@
 /** `oomrace bench`: all blocks of a request, in the order in which the report shows them. */
 
+import { median } from "../../base/median.ts";
 import { FRAME_ORDERS } from "../../machine/address-space.ts";
 import { LOCK_GRANULARITIES } from "../../machine/shape.ts";
-import {
-  BENCH_SCHEMA,
-  type BenchBlock,
-  type BenchOptions,
-  type BenchResult,
-  type Cost,
-  type LockOperation,
-  type NativeTwin,
-  type TimerScale,
-} from "../../report/bench-result.ts";
 import { type Layout, NotAvailable } from "../../scenario/layout.ts";
 import { buildLayout } from "../../scenario/layouts/index.ts";
 import { readSmaps } from "../../scenario/process.ts";
@@ -23,6 +14,7 @@ import { BenchContext, type BenchHooks, Interrupted } from "./context.ts";
 import { measureCosts } from "./costs.ts";
 import { timeLockOperations } from "./lock-operations.ts";
 import { measureNativeTwin } from "./native-rows.ts";
+import type { BenchOptions, Cost, LockOperation, RawBench, RawBlock, RawNative, TimerScale } from "./record.ts";
 
 /** How large the parts are: for people, or just enough to see that everything works. */
 interface Sizes {
@@ -44,17 +36,17 @@ export interface BenchRequest extends BenchOptions {
 /** What is measured so far; becomes the result, whole or partial. */
 interface Findings {
   timers: TimerScale;
-  readonly blocks: BenchBlock[];
-  readonly granularity: BenchBlock[];
-  readonly allocators: BenchBlock[];
+  readonly blocks: RawBlock[];
+  readonly granularity: RawBlock[];
+  readonly allocators: RawBlock[];
   lockOperations: readonly LockOperation[];
-  native: NativeTwin;
+  native: RawNative;
   costs: readonly Cost[];
   readonly notes: string[];
 }
 
 /** Runs everything that the request asks for. Interrupted through the hooks, it returns what it has, marked partial. */
-export async function runBench(request: BenchRequest, hooks: BenchHooks): Promise<BenchResult> {
+export async function runBench(request: BenchRequest, hooks: BenchHooks): Promise<RawBench> {
   const context = await BenchContext.open("parallel", hooks);
   const findings: Findings = {
     timers: timerScale(1, 0).scale,
@@ -75,7 +67,7 @@ export async function runBench(request: BenchRequest, hooks: BenchHooks): Promis
   } finally {
     await context.close();
   }
-  return toResult(context, request, findings, partial);
+  return toRaw(context, request, findings, partial);
 }
 
 async function measureAll(context: BenchContext, request: BenchRequest, findings: Findings): Promise<void> {
@@ -166,32 +158,24 @@ function noteScaling(findings: Findings): void {
     const block = findings.blocks[i];
     const larger = findings.blocks.slice(i + 1).find((other) => sameButLarger(block, other));
     if (block?.state !== "measured" || larger?.state !== "measured") continue;
-    const times = [block, larger].map(({ variants }) => variants[0]?.summary.phaseNs ?? 0) as [number, number];
+    const times = [block, larger].map(({ variants }) => median(variants[0]?.trials.map((one) => one.phaseNs) ?? [1]));
+    const factor = (times[1] as number) / (times[0] as number);
     const { layout, frames } = block.setup;
     findings.notes.push(
-      `${layout}, ${frames} frames: ${larger.layout.presentPages} pages take ${(times[1] / times[0]).toFixed(2)} times ` +
-        `as long as ${block.layout.presentPages} (solo)`,
+      `${layout}, ${frames} frames: ${larger.layout.presentPages} pages take ${factor.toFixed(2)} times as long as ` +
+        `${block.layout.presentPages} (solo, medians)`,
     );
   }
 }
 
-function sameButLarger(block: BenchBlock | undefined, other: BenchBlock): boolean {
+function sameButLarger(block: RawBlock | undefined, other: RawBlock): boolean {
   if (block?.state !== "measured" || other.state !== "measured") return false;
   const same = block.setup.layout === other.setup.layout && block.setup.frames === other.setup.frames;
   return same && other.layout.presentPages > block.layout.presentPages;
 }
 
-function toResult(context: BenchContext, request: BenchRequest, findings: Findings, partial: boolean): BenchResult {
+function toRaw(context: BenchContext, request: BenchRequest, findings: Findings, partial: boolean): RawBench {
   const { seed, ...options } = request;
-  const { source, resolutionNs } = context.cpuTime;
-  return {
-    schema: BENCH_SCHEMA,
-    partial,
-    version: packageVersion(),
-    machine: machineInfo(),
-    options,
-    seed,
-    cpuTime: { source, resolutionNs: source === "not available" ? null : resolutionNs },
-    ...findings,
-  };
+  const { cpuTime } = context;
+  return { partial, version: packageVersion(), machine: machineInfo(), options, seed, cpuTime, ...findings };
 }

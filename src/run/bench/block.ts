@@ -4,12 +4,12 @@ import { UsageError } from "../../base/errors.ts";
 import type { FrameOrder } from "../../machine/address-space.ts";
 import type { Reaper } from "../../machine/race.ts";
 import type { LockGranularity } from "../../machine/shape.ts";
-import { blockComparisons, summarise } from "../../report/bench-metrics.ts";
-import type { BenchBlock, BlockSetup, TrialSample, VariantResult } from "../../report/bench-result.ts";
 import { countLayout, type Layout } from "../../scenario/layout.ts";
 import { machineInfo, oversubscribed } from "../cpu-info.ts";
 import { RaceHost } from "../race-host.ts";
+import type { TrialSample } from "../samples.ts";
 import type { BenchContext } from "./context.ts";
+import type { BlockSetup, RawBlock, RawVariant } from "./record.ts";
 
 export interface BlockRequest {
   readonly layout: Layout;
@@ -51,7 +51,7 @@ function setupOf(request: BlockRequest): BlockSetup {
  * the first order twice, so that it is its own control. A broken invariant makes the block "broken" and never a
  * figure; a layout that no machine can hold makes it "skipped".
  */
-export async function measureBlock(context: BenchContext, request: BlockRequest): Promise<BenchBlock> {
+export async function measureBlock(context: BenchContext, request: BlockRequest): Promise<RawBlock> {
   const setup = setupOf(request);
   let host: RaceHost;
   try {
@@ -82,7 +82,6 @@ export async function measureBlock(context: BenchContext, request: BlockRequest)
     layout: { name, idea, notes, ...countLayout(request.layout) },
     pairs: request.pairs,
     variants,
-    comparisons: blockComparisons(variants, request.seed),
     notes: blockNotes(variants, request),
   };
 }
@@ -120,14 +119,18 @@ async function measureSeries(
   }
 }
 
-function variantResult(series: Series, again: readonly TrialSample[] | null, reaper: Reaper): VariantResult {
+function variantResult(series: Series, again: readonly TrialSample[] | null, reaper: Reaper): RawVariant {
   const { name, order, trials } = series;
-  return { name, order, reaper: order === null ? "none" : reaper, trials, again, summary: summarise(trials) };
+  return { name, order, reaper: order === null ? "none" : reaper, trials, again };
 }
 
-function blockNotes(variants: readonly VariantResult[], request: BlockRequest): string[] {
+function reaperFreed(trial: TrialSample): boolean {
+  return trial.actors.some(({ role, pages }) => role === "reaper" && pages > 0);
+}
+
+function blockNotes(variants: readonly RawVariant[], request: BlockRequest): string[] {
   const notes: string[] = [];
-  const idle = variants.filter(({ order, summary }) => order !== null && summary.reaperPages === 0);
+  const idle = variants.filter(({ order, trials }) => order !== null && !trials.some(reaperFreed));
   if (idle.length > 0 && request.reaper === "kthread") {
     notes.push(
       `the kthread freed nothing (${idle.map(({ name }) => name).join(", ")}): the victim was done before the ` +

@@ -1,10 +1,10 @@
 /** The solo rate, and the timer scale that follows from it. */
 
-import type { TimerScale } from "../../report/bench-result.ts";
-import { median } from "../../report/stats.ts";
+import { median } from "../../base/median.ts";
 import { buildLayout } from "../../scenario/layouts/index.ts";
 import { RaceHost } from "../race-host.ts";
 import type { BenchContext } from "./context.ts";
+import type { TimerScale } from "./record.ts";
 
 /** What the kernel unmaps in a second: kernel-facts 2.1, 6.4 GB of exit in 2.1 s of CPU time. */
 export const KERNEL_PAGES_PER_SECOND = 3.1e6;

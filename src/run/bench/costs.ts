@@ -1,11 +1,11 @@
 /** What measuring and checking cost: the clock, the trace ring switched on, and every check of the stress build. */
 
+import { median } from "../../base/median.ts";
 import type { FrameOrder } from "../../machine/address-space.ts";
-import type { Cost } from "../../report/bench-result.ts";
-import { median } from "../../report/stats.ts";
 import { buildLayout } from "../../scenario/layouts/index.ts";
 import { RaceHost } from "../race-host.ts";
 import { BenchContext } from "./context.ts";
+import type { Cost } from "./record.ts";
 
 const TRACE_EVENTS = 4096;
 const CLOCK_READS = 200_000;

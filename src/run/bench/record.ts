@@ -1,0 +1,134 @@
+/** What a bench measured, raw: what `report/` turns into medians, ratios and text. Times are nanoseconds. */
+
+import type { FrameOrder } from "../../machine/address-space.ts";
+import type { Reaper } from "../../machine/race.ts";
+import type { LockGranularity } from "../../machine/shape.ts";
+import type { LayoutCounts } from "../../scenario/layout.ts";
+import type { MachineInfo } from "../cpu-info.ts";
+import type { CpuTimeInfo } from "../parallel.ts";
+import type { TrialSample } from "../samples.ts";
+
+export interface LayoutSummary extends LayoutCounts {
+  readonly name: string;
+  readonly idea: string;
+  readonly notes: readonly string[];
+}
+
+/** What one block was meant to measure. */
+export interface BlockSetup {
+  readonly layout: string;
+  readonly frames: FrameOrder;
+  readonly protocol: string;
+  readonly lockGranularity: LockGranularity;
+  /** Actors that run at the same time. */
+  readonly actors: number;
+  /** More actors than CPUs: a lock holder then gets preempted. */
+  readonly oversubscribed: boolean;
+}
+
+/** One lock operation without contention, timed with tinybench. */
+export interface LockOperation {
+  readonly lock: string;
+  readonly operation: string;
+  /** Median per operation. */
+  readonly ns: number;
+  /** null with fewer than 100 samples. */
+  readonly p99Ns: number | null;
+  readonly samples: number;
+}
+
+/** How kernel timers run: real milliseconds of a kernel second. */
+export interface TimerScale {
+  readonly kernelSecondMs: number;
+  /** Unmapping rate of the kernel that the scale rests on. */
+  readonly kernelPagesPerSecond: number;
+  /** Our solo rate; null when --hz set the scale. */
+  readonly soloPagesPerSecond: number | null;
+}
+
+/** Something that measuring itself costs, or that a check costs. */
+export interface Cost {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: "ns" | "pages/s";
+}
+
+export interface BenchOptions {
+  readonly protocol: string;
+  readonly orders: readonly string[];
+  readonly reaper: Reaper;
+  readonly layouts: readonly string[];
+  /** File or process id of --smaps. */
+  readonly smaps: string | null;
+  /** One block per number; empty: the layouts' own sizes. */
+  readonly pages: readonly number[];
+  readonly vmas: number | null;
+  readonly allocators: number;
+  readonly lockGranularity: LockGranularity;
+  readonly pairs: number;
+  readonly hz: number | null;
+  readonly quick: boolean;
+}
+
+/** One variant's trials. */
+export interface RawVariant {
+  /** "solo", or the order's name. */
+  readonly name: string;
+  /** null without a reaper. */
+  readonly order: string | null;
+  readonly reaper: Reaper;
+  readonly trials: readonly TrialSample[];
+  /** The same variant once more in each pair, for A/A controls; null where it was not measured. */
+  readonly again: readonly TrialSample[] | null;
+}
+
+/** A block without figures: an invariant broke, or there is no such machine. */
+export type BlockWithoutFigures =
+  | { readonly state: "broken"; readonly setup: BlockSetup; readonly reason: string }
+  | { readonly state: "skipped"; readonly setup: BlockSetup; readonly reason: string };
+
+export type RawBlock =
+  | {
+      readonly state: "measured";
+      readonly setup: BlockSetup;
+      readonly layout: LayoutSummary;
+      readonly pairs: number;
+      readonly variants: readonly RawVariant[];
+      readonly notes: readonly string[];
+    }
+  | BlockWithoutFigures;
+
+/** oomrace against the same loop in C over the same arena image, in pairs. */
+export interface RawNativeRow {
+  readonly layout: string;
+  readonly frames: FrameOrder;
+  readonly pages: number;
+  readonly oomraceNs: readonly number[];
+  readonly nativeNs: readonly number[];
+  /** Both ended with the same bytes. */
+  readonly identicalArenas: boolean;
+}
+
+export type RawNative =
+  | { readonly state: "measured"; readonly compiler: string; readonly rows: readonly RawNativeRow[] }
+  | { readonly state: "absent"; readonly reason: string };
+
+export interface RawBench {
+  /** Interrupted: the blocks finished so far. */
+  readonly partial: boolean;
+  readonly version: string;
+  readonly machine: MachineInfo;
+  readonly options: BenchOptions;
+  readonly seed: number;
+  readonly timers: TimerScale;
+  readonly cpuTime: CpuTimeInfo;
+  readonly blocks: readonly RawBlock[];
+  /** The same block with a lock per mm, per PTE table, per PTE. */
+  readonly granularity: readonly RawBlock[];
+  /** With allocators stalling on watermarks. */
+  readonly allocators: readonly RawBlock[];
+  readonly lockOperations: readonly LockOperation[];
+  readonly native: RawNative;
+  readonly costs: readonly Cost[];
+  readonly notes: readonly string[];
+}
