@@ -28,7 +28,7 @@ type Operation = (cpu: Cpu, at: number, cls: number) => unknown;
 /** Every lock of the kernel, taken and released in each way it has, and a trylock that fails; then the events. */
 export function lockOperationCases(kernel: Kernel): LockOperationCase[] {
   const { LOCKS, Completion, WaitQueue, complete, finishWait, prepareToWait, waitForCompletion, wakeUp } = kernel;
-  const bench = new OperationBench(kernel, LOCKS.length + 2);
+  const bench = new OperationBench(kernel, 2 * LOCKS.length + 2);
   const locks = LOCKS.flatMap((lock) => lockCases(bench, lock));
   const completion = bench.place(Completion.WORDS);
   const queue = bench.place(WaitQueue.WORDS);
@@ -68,13 +68,13 @@ class OperationBench {
   readonly #cpu: Cpu;
   #next: number;
 
-  /** `places`: how many locks and the like will be placed, at most twice as many. */
+  /** `places`: how many times `place` will be asked. */
   constructor(kernel: Kernel, places: number) {
     const { ARENA_START, CACHE_PAIR, CpuSync, planMemory, createArena, regionOf, soloPort, struct, syncCpu } = kernel;
     const Place = struct("place", { words: { words: CACHE_PAIR, align: CACHE_PAIR } });
     const requests = [
       { name: "sync", struct: CpuSync, count: 1 },
-      { name: "places", struct: Place, count: 2 * places },
+      { name: "places", struct: Place, count: places },
     ];
     const map = planMemory(requests, ARENA_START);
     this.words = createArena(map);
@@ -83,11 +83,12 @@ class OperationBench {
     this.#next = regionOf(map, "places").base;
   }
 
-  /** Word address of `words` zeroed words with cache lines of their own. */
+  /** Word address of `words` zeroed words with a pair of cache lines to themselves. */
   place(words: number): number {
     const { CACHE_PAIR } = this.#kernel;
+    if (words > CACHE_PAIR) throw new Error(`OperationBench: ${words} words do not fit one place`);
     const at = this.#next;
-    this.#next += Math.ceil(words / CACHE_PAIR) * CACHE_PAIR;
+    this.#next += CACHE_PAIR;
     return at;
   }
 

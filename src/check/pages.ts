@@ -3,8 +3,7 @@
 import { Violation } from "../base/errors.ts";
 import { elementOf, type MachineMap } from "../machine/memory-map.ts";
 import { CpuMm } from "../mm/cpu-mm.ts";
-import { Frame, frameRefs, PageGlobals } from "../mm/page.ts";
-import { checkPageAccounting } from "../mm/page-check.ts";
+import { checkPageAccounting, pageIsFree } from "../mm/page-check.ts";
 import { CpuTlb, TLB_ENTRIES, TlbEntry } from "../mm/tlb.ts";
 import type { Invariant } from "./invariant.ts";
 
@@ -32,15 +31,13 @@ export const pageAccounting: Invariant = {
 /** Live translations of one CPU that lead to a free page. */
 function staleEntries(words: Int32Array, map: MachineMap, id: number): string[] {
   const tlb = elementOf(map.cpuMm, id) + CpuMm.tlb;
-  const frames = words[map.root + PageGlobals.framesBase] as number;
   const generation = words[tlb + CpuTlb.generation] as number;
   const stale: string[] = [];
   for (let i = 0; i < TLB_ENTRIES; i++) {
     const entry = tlb + CpuTlb.entries + i * TlbEntry.WORDS;
     if (words[entry + TlbEntry.generation] !== generation) continue;
     const pfn = words[entry + TlbEntry.pfn] as number;
-    const free = frameRefs(words[frames + pfn * Frame.WORDS + Frame.count] as number) === 0;
-    if (free) stale.push(`CPU ${id} still translates to page ${pfn}, which is free`);
+    if (pageIsFree(words, map.root, pfn)) stale.push(`CPU ${id} still translates to page ${pfn}, which is free`);
   }
   return stale;
 }

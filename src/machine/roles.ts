@@ -22,6 +22,8 @@ import { noteProgress } from "../sync/lock-stat.ts";
 import { sleepUs } from "../sync/sleep.ts";
 import { doExit } from "../task/exit.ts";
 import { currentTask } from "../task/task.ts";
+import { ALLOC_STALL_BEGIN, ALLOC_STALL_END } from "../trace/event.ts";
+import { trace } from "../trace/ring.ts";
 
 /** Variants by name; throws UsageError that lists what there is. */
 export function findProtocol(name: string): Protocol {
@@ -96,10 +98,12 @@ function* allocator(cpu: Cpu, params: { readonly pages: number }): Steps<Allocat
     const since = nowUs(cpu);
     let pfn = yield* allocPages(cpu, 0, GFP_KERNEL);
     if (pfn === 0) {
+      trace(cpu, ALLOC_STALL_BEGIN, 0, got);
       while (pfn === 0) {
         yield* sleepUs(cpu, ALLOC_RETRY_US);
         pfn = yield* allocPages(cpu, 0, GFP_KERNEL);
       }
+      trace(cpu, ALLOC_STALL_END, 0, got);
       const waited = nowUs(cpu) - since;
       stalls++;
       stallUs += waited;

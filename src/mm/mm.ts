@@ -7,6 +7,8 @@ import { atomicLoad, atomicStore, cmpxchg, fetchAdd, fetchOr, load, store } from
 import { assert } from "../base/assert.ts";
 import { Violation } from "../base/errors.ts";
 import { initRwsem } from "../sync/rwsem.ts";
+import { MMF_FLAG_SET } from "../trace/event.ts";
+import { trace } from "../trace/ring.ts";
 import { MmGlobals } from "./globals.ts";
 import { mtreeInit } from "./maple-tree/index.ts";
 import { MM_COUNTER_NAMES, Mm, NR_MM_COUNTERS } from "./mm-struct.ts";
@@ -39,6 +41,7 @@ export function* mmFlagSet(cpu: Cpu, mm: number, flag: number): Steps<boolean> {
 /** `set_bit` on the mm's flags. */
 export function* setMmFlag(cpu: Cpu, mm: number, flag: number): Steps<void> {
   yield* fetchOr(cpu, mm + Mm.flags, flag);
+  trace(cpu, MMF_FLAG_SET, mm, flag);
 }
 
 /** `mmgrab`: pins the struct. */

@@ -23,6 +23,8 @@ import {
   WAKE_ALL,
 } from "../arena/mem.ts";
 import { CACHE_PAIR, struct } from "../arena/struct.ts";
+import { TLB_FLUSH } from "../trace/event.ts";
+import { trace } from "../trace/ring.ts";
 import { Mm } from "./mm-struct.ts";
 
 /** Entries of a CPU's TLB; a page's entry is picked by its number modulo this. */
@@ -77,6 +79,7 @@ export function* tlbActivate(cpu: Cpu, mm: number): Steps<void> {
 export function* flushTlbMm(cpu: Cpu, mm: number): Steps<void> {
   cpu.words[cpu.tlb + CpuTlb.flushes] = ((cpu.words[cpu.tlb + CpuTlb.flushes] as number) + 1) | 0;
   let mask = yield* atomicLoad(cpu, mm + Mm.cpumask);
+  trace(cpu, TLB_FLUSH, mm, mask);
   while (mask !== 0) {
     const id = 31 - Math.clz32(mask);
     mask &= ~(1 << id);

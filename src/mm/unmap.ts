@@ -8,6 +8,8 @@
 import type { Cpu, Steps } from "../arena/cpu.ts";
 import { load, nowNs } from "../arena/mem.ts";
 import { noteProgress } from "../sync/lock-stat.ts";
+import { ZAP_BEGIN, ZAP_END } from "../trace/event.ts";
+import { trace } from "../trace/ring.ts";
 import { CpuMm, stamp } from "./cpu-mm.ts";
 import { setMmFlag } from "./mm.ts";
 import { MMF_UNSTABLE } from "./mm-struct.ts";
@@ -22,7 +24,9 @@ import { unmapPageRange, ZAP_TRY, ZAP_WAIT } from "./zap.ts";
 export function* unmapVmas(cpu: Cpu, mm: number): Steps<void> {
   const walk = cpu.mm + CpuMm.walk;
   for (let vma = firstVma(cpu, mm, walk); vma !== 0; vma = nextVma(cpu, vma, walk)) {
+    trace(cpu, ZAP_BEGIN, mm, vma);
     yield* unmapPageRange(cpu, mm, vmaStart(cpu, vma), vmaEnd(cpu, vma), ZAP_WAIT);
+    trace(cpu, ZAP_END, mm, vma);
     noteProgress(cpu);
   }
   stamp(cpu, CpuMm.leftLastVmaNs, nowNs(cpu));
@@ -48,7 +52,9 @@ export function* reapVmas(cpu: Cpu, mm: number, order: TraversalOrder, skip: num
         gathering = vma;
       }
       const mode = order.mayTry(cpu, cursor) ? ZAP_TRY : ZAP_WAIT;
+      trace(cpu, ZAP_BEGIN, mm, vma);
       done = yield* unmapPageRange(cpu, mm, cursorStart(cpu, cursor), cursorEnd(cpu, cursor), mode);
+      trace(cpu, ZAP_END, mm, vma);
     }
     noteProgress(cpu);
     more = order.next(cpu, mm, cursor, !done);

@@ -6,12 +6,15 @@ import { assert } from "../base/assert.ts";
 import { mmdrop, mmgrab } from "../mm/mm.ts";
 import { Mm } from "../mm/mm-struct.ts";
 import { Task } from "../task/task.ts";
+import { MARK_VICTIM } from "../trace/event.ts";
+import { trace } from "../trace/ring.ts";
 import { OomGlobals } from "./globals.ts";
 
 /** `mark_oom_victim`: gives the task TIF_MEMDIE and pins its mm. The caller holds task_lock, or the task is current. */
 export function* markOomVictim(cpu: Cpu, task: number): Steps<void> {
   const mm = load(cpu, task + Task.mm);
   assert(mm !== 0, "markOomVictim: the task has no mm");
+  trace(cpu, MARK_VICTIM, load(cpu, task + Task.pid), load(cpu, mm + Mm.totalVm));
   yield* atomicStore(cpu, task + Task.tifMemdie, 1);
   if ((yield* cmpxchg(cpu, task + Task.oomMm, 0, mm)) === 0) yield* mmgrab(cpu, mm);
 }

@@ -90,9 +90,11 @@ export class Crew {
   async attach(arena: CrewArena): Promise<void> {
     const { modules = [], usPerNs = REAL_TIME_US_PER_NS } = this.#options;
     const port = { engine: "parallel", originNs: this.#originNs, usPerNs, control: this.#control } as const;
-    const requests = this.#links.slice(0, arena.sync.cpus).map((link) =>
-      link.request({ type: "attach", id: link.id, arena: arena.arena, machine: arena.machine, port, modules }),
-    );
+    const requests = this.#links
+      .slice(0, arena.sync.cpus)
+      .map((link) =>
+        link.request({ type: "attach", id: link.id, arena: arena.arena, machine: arena.machine, port, modules }),
+      );
     for (const reply of await this.#settle(requests)) this.#noteCpuTime(reply);
     this.#arena = arena;
   }

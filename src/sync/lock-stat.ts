@@ -2,6 +2,8 @@
 
 import type { Cpu } from "../arena/cpu.ts";
 import { nowNs } from "../arena/mem.ts";
+import { CONTENTION_BEGIN, CONTENTION_END } from "../trace/event.ts";
+import { trace } from "../trace/ring.ts";
 import { addNs, CPU_PARKED, CPU_RUNNING, CPU_SPINNING, CpuSync, LockStat, readNs, writeNs } from "./cpu-sync.ts";
 
 /** Word address of this CPU's statistics for a class. */
@@ -31,6 +33,7 @@ export function beginWait(cpu: Cpu, lock: number, cls: number): number {
   cpu.words[cpu.sync + CpuSync.awaited] = lock;
   cpu.words[cpu.sync + CpuSync.awaitedClass] = cls;
   cpu.words[cpu.sync + CpuSync.state] = CPU_SPINNING;
+  trace(cpu, CONTENTION_BEGIN, lock, cls);
   return nowNs(cpu);
 }
 
@@ -63,6 +66,7 @@ export function endWait(cpu: Cpu, cls: number, since: number, parkedNs: number, 
   words[cpu.sync + CpuSync.awaited] = 0;
   words[cpu.sync + CpuSync.state] = CPU_RUNNING;
   if (granted) writeNs(words, stat + LockStat.holdStart, 2 * Math.floor(now / 2) + 1);
+  trace(cpu, CONTENTION_END, cls, granted ? 1 : 0);
 }
 
 /** Ends a hold; costs one load when the hold is not measured. */

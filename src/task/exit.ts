@@ -9,12 +9,15 @@ import { assert } from "../base/assert.ts";
 import { mmdrop, mmgrab, mmput } from "../mm/mm.ts";
 import { mmapReadLock, mmapReadUnlock } from "../mm/mmap-lock.ts";
 import { spinLock } from "../sync/spinlock.ts";
+import { SCHED_PROCESS_EXIT } from "../trace/event.ts";
+import { trace } from "../trace/ring.ts";
 import { ALLOC_LOCK, PF_EXITING, switchTo, Task, taskUnlock } from "./task.ts";
 
 /** `do_exit` of the task that runs on this CPU. */
 export function* doExit(cpu: Cpu, task: number): Steps<void> {
   const flags = yield* fetchOr(cpu, task + Task.flags, PF_EXITING);
   assert((flags & PF_EXITING) === 0, "doExit: the task is exiting already");
+  trace(cpu, SCHED_PROCESS_EXIT, load(cpu, task + Task.pid), 0);
   const mm = yield* exitMm(cpu, task);
   // The next task's context switch drops the lazy TLB reference (finish_task_switch).
   switchTo(cpu, 0);

@@ -12,6 +12,8 @@ import { MMF_OOM_SKIP, Mm } from "../mm/mm-struct.ts";
 import { lockClass } from "../sync/lock-class.ts";
 import { sendSigkill } from "../sync/park.ts";
 import { Spinlock, spinLock, spinUnlock } from "../sync/spinlock.ts";
+import { SIGNAL_GENERATE } from "../trace/event.ts";
+import { trace } from "../trace/ring.ts";
 
 /** `task_lock`: guards `Task.mm`. */
 export const ALLOC_LOCK = lockClass("alloc_lock");
@@ -21,6 +23,8 @@ export const PF_EXITING = 0x4;
 export const PF_KTHREAD = 0x200000;
 /** Bits of `Task.signalFlags`. */
 export const SIGNAL_GROUP_EXIT = 0x4;
+/** Its number, for traces. */
+const SIGKILL = 9;
 
 export const Task = struct(
   "task",
@@ -101,6 +105,7 @@ export function* taskUnlock(cpu: Cpu, task: number): Steps<void> {
 /** SIGKILL to the process, delivered to the CPU it runs on. */
 export function* killTask(cpu: Cpu, task: number): Steps<void> {
   assert(load(cpu, task + Task.pid) !== 0, "killTask: no such task");
+  trace(cpu, SIGNAL_GENERATE, load(cpu, task + Task.pid), SIGKILL);
   yield* fetchOr(cpu, task + Task.signalFlags, SIGNAL_GROUP_EXIT);
   yield* sendSigkill(cpu, load(cpu, task + Task.cpu));
 }

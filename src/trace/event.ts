@@ -21,8 +21,6 @@ function event(group: string, name: string, a = "", b = ""): number {
 /** Never recorded: a ring entry of this number was not written. */
 export const TRACE_NONE = event("oomrace", "none");
 
-export const OOM_SCORE_ADJ_UPDATE = event("oom", "oom_score_adj_update", "pid", "oom_score_adj");
-export const RECLAIM_RETRY_ZONE = event("oom", "reclaim_retry_zone", "node", "no_progress_loops");
 export const MARK_VICTIM = event("oom", "mark_victim", "pid", "total_vm");
 export const WAKE_REAPER = event("oom", "wake_reaper", "pid");
 export const START_TASK_REAPING = event("oom", "start_task_reaping", "mm");
@@ -34,18 +32,16 @@ export const MMAP_LOCK_ACQUIRE_RETURNED = event("mmap_lock", "mmap_lock_acquire_
 export const MMAP_LOCK_RELEASED = event("mmap_lock", "mmap_lock_released", "mm", "write");
 
 export const CONTENTION_BEGIN = event("lock", "contention_begin", "lock", "class");
-export const CONTENTION_END = event("lock", "contention_end", "lock", "class");
-export const TLB_FLUSH = event("tlb", "tlb_flush", "mm", "pages");
+export const CONTENTION_END = event("lock", "contention_end", "class", "granted");
+export const TLB_FLUSH = event("tlb", "tlb_flush", "mm", "cpus");
 export const SCHED_PROCESS_EXIT = event("sched", "sched_process_exit", "pid");
 export const SIGNAL_GENERATE = event("signal", "signal_generate", "pid", "sig");
 
 export const ZAP_BEGIN = event("oomrace", "zap_begin", "mm", "vma");
-export const ZAP_END = event("oomrace", "zap_end", "mm", "pages");
-export const EXIT_MMAP_BEGIN = event("oomrace", "exit_mmap_begin", "mm");
-export const EXIT_MMAP_END = event("oomrace", "exit_mmap_end", "mm");
+export const ZAP_END = event("oomrace", "zap_end", "mm", "vma");
 export const MMF_FLAG_SET = event("oomrace", "mmf_flag_set", "mm", "flag");
-export const ALLOC_STALL_BEGIN = event("oomrace", "alloc_stall_begin", "order");
-export const ALLOC_STALL_END = event("oomrace", "alloc_stall_end", "order");
+export const ALLOC_STALL_BEGIN = event("oomrace", "alloc_stall_begin", "order", "allocated");
+export const ALLOC_STALL_END = event("oomrace", "alloc_stall_end", "order", "allocated");
 
 /** All events, by number. */
 export const TRACE_EVENTS: readonly TraceEvent[] = events;

@@ -13,7 +13,7 @@ const WRITERS_IN = 0;
 const READERS_IN = 1;
 const COUNTER = 2;
 const MOST_READERS = 3;
-const ROUNDS = 3;
+const ROUNDS = 2;
 
 function broken(message: string): never {
   throw new Violation("I7", message);
@@ -83,7 +83,7 @@ export function lockConformance(kind: LockContract): void {
   }
 
   describe(kind.name, () => {
-    test.each([2, 3, 4])("%i writers exclude each other and all finish", (cpus) => {
+    test.each([2, 4])("%i writers exclude each other and all finish", (cpus) => {
       let contended = 0;
       let parked = 0;
       exploreSeeds(lab, Array(cpus).fill(writer), () => {

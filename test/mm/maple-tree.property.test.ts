@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Random } from "../../src/base/random.ts";
 import {
   mapleCheck,
+  mapleNodesFor,
   masEmptyArea,
   masEmptyAreaRev,
   masFind,
@@ -177,6 +178,7 @@ describe("maple tree against a sorted array", () => {
         random.below(8)
       ]!;
       COMMANDS[random.below(60) === 0 ? "clear" : name]!(draw)(t, m);
+      expect(nodesInUse(t)).toBeLessThanOrEqual(mapleNodesFor(m.ranges.length));
       if (i % 200 === 0) expectHolds(t, m.ranges, `after ${i} changes`);
     }
     expectHolds(t, m.ranges);

@@ -7,6 +7,7 @@ import {
   MTREE_NO_NODES,
   MTREE_OK,
   mapleCheck,
+  mapleNodesFor,
   masEmptyArea,
   masEmptyAreaRev,
   masFind,
@@ -258,6 +259,11 @@ describe("maple tree", () => {
     expect(erase(t, 5)).toBe(0);
     expect(overwrite(t, 5, 6, 0)).toBe(MTREE_OK);
     expect(nodesInUse(t)).toBe(0);
+  });
+
+  it("has the nodes that mapleNodesFor allows, to the last one", () => {
+    expect([0, 1, 4, 100, 30_000].map(mapleNodesFor)).toEqual([1, 1, 3, 40, 11_432]);
+    treeOf(comb(1000, 10, 6), mapleNodesFor(1000));
   });
 
   it("survives the exhaustion of its nodes unchanged, whichever split hits it", () => {

@@ -4,7 +4,7 @@ import { LOCKS } from "../../src/sync/index.ts";
 import type { LockContract } from "../../src/sync/lock-contract.ts";
 import { type TortureRole, tortureLock } from "./lock-torture.ts";
 
-const LIMITS = { ops: 20_000, deadlineMs: 500, hangMs: 10_000 };
+const LIMITS = { ops: 20_000, deadlineMs: 300, hangMs: 10_000 };
 
 /** More threads than this machine may have cores: holders get preempted, waiters sleep. */
 function rolesFor(kind: LockContract): TortureRole[] {
@@ -25,7 +25,9 @@ test.each(LOCKS)("$name: real threads exclude each other, and none is left aslee
   expect(result.errors).toBe(0);
   expect(result.counter).toBe(sum(written));
   expect(result.stats.acquired).toBe(sum(result.held));
-  expect(Math.min(...result.held)).toBeGreaterThan(0);
+  // A lock that is handed from waiter to waiter may never be free for a trylock.
+  const waiting = result.held.filter((_, id) => roles[id] !== "tryingWriter");
+  expect(Math.min(...waiting)).toBeGreaterThan(0);
   expect(result.stats.contended).toBeGreaterThan(0);
   expect(result.stats.parked).toBeGreaterThan(0);
   expect(result.stats.waitMaxNs).toBeLessThanOrEqual(result.stats.waitNs);

@@ -41,7 +41,7 @@ export interface TortureOptions {
   readonly kind: LockContract;
   /** One thread each. */
   readonly roles: readonly TortureRole[];
-  /** Operations per thread, at most, and milliseconds after which it stops. */
+  /** Holds per thread, at most, and milliseconds after which it stops. */
   readonly ops: number;
   readonly deadlineMs: number;
   /** Milliseconds after which threads that have not ended hang. */

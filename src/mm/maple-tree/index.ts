@@ -14,4 +14,4 @@ export {
   mtreeStore,
 } from "./maple-tree.ts";
 export { MaState, masFind, masFindRev, masIndex, masInit, masLast, masNext, masPrev, masSet } from "./mas.ts";
-export { MapleNode, MapleTree } from "./node.ts";
+export { MapleNode, MapleTree, mapleNodesFor } from "./node.ts";

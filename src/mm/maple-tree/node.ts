@@ -109,6 +109,17 @@ export function slotMinimum(leaf: boolean): number {
   return slotLimit(leaf) / 2 - 1;
 }
 
+/** Most nodes that a tree of so many entries can have, every node at its minimum and a gap beside every entry. */
+export function mapleNodesFor(entries: number): number {
+  let level = Math.ceil((2 * entries + 1) / slotMinimum(true));
+  let nodes = level;
+  while (level > 1) {
+    level = Math.ceil(level / slotMinimum(false));
+    nodes += level;
+  }
+  return nodes;
+}
+
 /** Makes `child` the node in a slot of `parent`. */
 export function attachChild(cpu: Cpu, parent: number, slot: number, child: number): void {
   setSlot(cpu, parent, slot, child);

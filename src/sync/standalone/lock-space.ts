@@ -96,6 +96,8 @@ export class LockSpace {
     this.#agree(nobody, "threads", SpaceHeader.threads, threads);
     this.thread = this.#claim(nobody);
     this.cpu = syncCpu(words, records, this.thread, port);
+    // Whatever was sent to this number before was meant for another thread.
+    runToEnd(atomicStore(this.cpu, this.cpu.sync + CpuSync.signal, 0));
   }
 
   /** The first thread writes what the others must find. */
@@ -114,7 +116,6 @@ export class LockSpace {
 
   /** Gives this thread's number back, for another one to attach. It holds no lock and uses none afterwards. */
   detach(): void {
-    runToEnd(atomicStore(this.cpu, this.cpu.sync + CpuSync.signal, 0));
     runToEnd(atomicStore(this.cpu, this.#claims + this.thread, 0));
   }
 

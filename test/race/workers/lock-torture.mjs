@@ -78,5 +78,5 @@ Atomics.notify(words, arrived);
 Atomics.wait(words, go, 0);
 const end = performance.now() + deadlineMs;
 let held = 0;
-for (let op = 0; op < ops && performance.now() < end && Atomics.load(words, stop) === 0; op++) held += roles[role]();
+while (held < ops && performance.now() < end && Atomics.load(words, stop) === 0) held += roles[role]();
 Atomics.store(words, place.held + id, held);

@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+import { lockOperationCases } from "../../bench/locks.ts";
+import * as source from "../../src/kernel.ts";
+
+const built = await import(new URL("../../dist/kernel-parallel.js", import.meta.url).href);
+
+test.each([
+  ["source", source],
+  ["stripped build", built as typeof source],
+])("every case of the lock bench runs, and leaves the locks as it found them (%s)", (_, kernel) => {
+  const cases = lockOperationCases(kernel);
+  const names = cases.map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  for (const { name } of kernel.LOCKS) {
+    expect(names).toEqual(expect.arrayContaining([`${name}: lock + unlock`, `${name}: trylock of a held one`]));
+  }
+  for (const one of cases) {
+    one.run();
+    one.run();
+    expect(one.operations).toBeGreaterThan(0);
+  }
+});
