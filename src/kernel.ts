@@ -12,6 +12,7 @@ export * from "./arena/struct.ts";
 export * from "./check/index.ts";
 export * from "./check/invariant.ts";
 export * from "./machine/address-space.ts";
+export * from "./machine/adopt.ts";
 export * from "./machine/boot.ts";
 export * from "./machine/memory-map.ts";
 export * from "./machine/race.ts";

@@ -1,6 +1,6 @@
 /** Thread entry of one emulated CPU: the kernel of this build, served to the main thread. */
 
-import { attachCpu, roles } from "../src/kernel.ts";
+import { adopt, attachCpu, roles } from "../src/kernel.ts";
 import { serveCpu } from "../src/run/cpu-server.ts";
 
-serveCpu({ attachCpu, roles });
+serveCpu({ attachCpu, roles, adopt });

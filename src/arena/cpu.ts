@@ -32,8 +32,6 @@ export interface Port {
   parkResult(): number;
   /** STEPPED and GATED: wakes up to `count` CPUs parked on `word`, first come first served; returns how many. */
   wake(word: number, count: number): number;
-  /** CHECKED: what lies at a word, for reports: which object, freed by whom (`mm/slab` explains). */
-  describe?(word: number): string;
 }
 
 /** Upward calls of the kernel (allocator to OOM killer, last mmput to exitMmap), filled in by `machine/`. */
@@ -71,4 +69,6 @@ export interface Cpu {
   readonly tlb: number;
   readonly gather: number;
   readonly upcalls: Upcalls;
+  /** Names a word of the arena, and what became of the object it lies in; for reports of checked builds. */
+  readonly describe?: (word: number) => string;
 }

@@ -55,13 +55,13 @@ export const WAKE_ALL = 0x7fffffff;
 /** What freed objects are filled with in CHECKED builds; no live word ever holds it. */
 export const POISON = 0xdead4ead | 0;
 
-/** CHECKED: stops when the word belongs to a freed object. The port words the report. */
+/** CHECKED: stops when the word belongs to a freed object. The CPU's `describe` words the report. */
 function checkLive(cpu: Cpu, word: number): void {
   if (cpu.words[word] === POISON) stopUseAfterFree(cpu, word);
 }
 
 function stopUseAfterFree(cpu: Cpu, word: number): never {
-  const what = cpu.port.describe?.(word) ?? `word ${word}`;
+  const what = cpu.describe?.(word) ?? `word ${word}`;
   throw new Violation("I1", `use after free by CPU ${cpu.id}: ${what}`);
 }
 

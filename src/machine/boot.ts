@@ -6,7 +6,7 @@ import type { Region } from "../arena/region.ts";
 import { CpuMm } from "../mm/cpu-mm.ts";
 import { MmGlobals } from "../mm/globals.ts";
 import { initPageAllocator } from "../mm/page-init.ts";
-import { initSlab } from "../mm/slab.ts";
+import { explainUseAfterFree, initSlab } from "../mm/slab.ts";
 import { initTlb } from "../mm/tlb.ts";
 import type { Protocol } from "../oom/protocols/protocol.ts";
 import { TaskGlobals } from "../task/task.ts";
@@ -84,6 +84,7 @@ export function cpuOf(words: Int32Array, map: MachineMap, id: number, port: Port
     tlb: mm + CpuMm.tlb,
     gather: mm + CpuMm.gather,
     upcalls: upcallsOf(findProtocol(map.shape.protocol)),
+    describe: (word) => explainUseAfterFree(words, map.memory, word),
   };
 }
 

@@ -5,7 +5,7 @@ import { type MemoryMap, planMemory, type Region, type RegionRequest, regionOf }
 import { assert } from "../base/assert.ts";
 import { AnonVma } from "../mm/anon-vma.ts";
 import { CpuMm } from "../mm/cpu-mm.ts";
-import { MapleNode } from "../mm/maple-tree/index.ts";
+import { MapleNode, mapleNodesFor } from "../mm/maple-tree/index.ts";
 import { Mm } from "../mm/mm-struct.ts";
 import { Frame, PTE_WORDS } from "../mm/page.ts";
 import { type PageShape, pageRegions } from "../mm/page-init.ts";
@@ -17,9 +17,6 @@ import { LockOrder } from "../sync/lock-order.ts";
 import { Task } from "../task/task.ts";
 import { traceRing } from "../trace/ring.ts";
 import { checkShape, type MachineShape } from "./shape.ts";
-
-/** Leaves of a maple tree are at least a third full after splits; this many nodes per VMA are always enough. */
-const NODES_PER_VMA = 1 / 4;
 
 assert((Frame.WORDS + PTE_WORDS) * 4 <= 16, "memory-map: PTE and frame take more than 16 bytes a page");
 
@@ -54,7 +51,8 @@ export function pageShapeOf(shape: MachineShape): PageShape {
 export function planMachine(shape: MachineShape): MachineMap {
   checkShape(shape);
   const table = shape.lockGranularity === "pte" ? PageTableWithPteLocks : PageTable;
-  const nodes = Math.ceil(shape.vmas * NODES_PER_VMA) + 16;
+  // Worst case for one tree of all VMAs, and the rounding of the others.
+  const nodes = mapleNodesFor(shape.vmas) + shape.mms * mapleNodesFor(1);
   const requests: RegionRequest[] = [
     { name: "machine", struct: OomGlobals, count: 1 },
     { name: "cpuSync", struct: CpuSync, count: shape.cpus },

@@ -11,27 +11,26 @@ import { mmapReadLock, mmapReadUnlock } from "../mm/mmap-lock.ts";
 import { tlbFinishMmu, tlbGatherMmu } from "../mm/mmu-gather.ts";
 import { Frame, framesOf } from "../mm/page.ts";
 import { allocPages, GFP_KERNEL, putPage } from "../mm/page-alloc.ts";
-import { TRAVERSAL_ORDERS } from "../mm/traversal/index.ts";
 import type { TraversalOrder } from "../mm/traversal/order.ts";
 import { unmapVmas } from "../mm/unmap.ts";
 import { mreleaseReap } from "../oom/process-mrelease.ts";
-import { PROTOCOLS } from "../oom/protocols/index.ts";
 import type { Protocol } from "../oom/protocols/protocol.ts";
 import { oomReapTask } from "../oom/reaper.ts";
 import { noteProgress } from "../sync/lock-stat.ts";
 import { sleepUs } from "../sync/sleep.ts";
 import { doExit } from "../task/exit.ts";
 import { currentTask } from "../task/task.ts";
+import { allOrders, allProtocols } from "./adopt.ts";
 import { ALLOC_STALL_BEGIN, ALLOC_STALL_END } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 
-/** Variants by name; throws UsageError that lists what there is. */
+/** Variants by name, adopted ones too; throws UsageError that lists what there is. */
 export function findProtocol(name: string): Protocol {
-  return find("protocol", PROTOCOLS, name);
+  return find("protocol", allProtocols(), name);
 }
 
 export function findOrder(name: string): TraversalOrder {
-  return find("order", TRAVERSAL_ORDERS, name);
+  return find("order", allOrders(), name);
 }
 
 function find<T extends { readonly name: string }>(what: string, all: readonly T[], name: string): T {

@@ -139,7 +139,7 @@ function buryObject(cpu: Cpu, slab: number, object: number): void {
   const words = cpu.words;
   const state = words[object + SlabObject.state] as number;
   if ((state & LIVE) === 0) {
-    const what = cpu.port.describe?.(object) ?? describeSlabObject(words, object);
+    const what = cpu.describe?.(object) ?? describeSlabObject(words, object);
     throw new Violation("I2", `double free by CPU ${cpu.id}: ${what}`);
   }
   words[object + SlabObject.state] = (((state >> 1) + 1) & GENERATION_MASK) << 1;

@@ -19,7 +19,7 @@ import type { CpuTimeSource } from "../run/messages.ts";
 import type { Comparison } from "./stats.ts";
 
 export type { BenchOptions, BlockSetup, Cost, LayoutSummary, LockOperation, TimerScale } from "../run/bench/record.ts";
-export type { ActorSample, LockSample, Role, TrialSample } from "../run/samples.ts";
+export type { ActorSample, LockSample, Role, StallSample, TrialSample } from "../run/samples.ts";
 
 export const BENCH_SCHEMA = "oomrace.bench/1";
 

@@ -6,9 +6,10 @@ import type { FrameOrder, Mapping } from "../machine/address-space.ts";
 import type { MachineMap } from "../machine/memory-map.ts";
 import type { CpuFigures, Reaper, StagedRace } from "../machine/race.ts";
 import type { LockGranularity, MachineShape } from "../machine/shape.ts";
+import type { AllocatorResult } from "../machine/roles.ts";
 import type { Kernel } from "./kernel-variant.ts";
 import type { Assignment, CpuResult, Crew, TrialResult } from "./parallel.ts";
-import type { ActorSample, LockSample, Role, TrialSample } from "./samples.ts";
+import type { ActorSample, LockSample, Role, StallSample, TrialSample } from "./samples.ts";
 
 export interface RaceOptions {
   readonly mappings: readonly Mapping[];
@@ -160,15 +161,20 @@ function roleOf(cpu: CpuResult): Role {
 /** A side that never walked (the reaper came too late, or the other side tore down) has no wall time of its own. */
 function actorSample(cpu: CpuResult, figures: CpuFigures, releaseNs: number): ActorSample {
   const role = roleOf(cpu);
-  const ended = role === "allocator" ? figures.finishedNs : figures.leftLastVmaNs;
-  const allocated = (cpu.result as { allocated?: number } | undefined)?.allocated ?? 0;
+  const allocator = role === "allocator" ? (cpu.result as AllocatorResult) : undefined;
+  const ended = allocator ? figures.finishedNs : figures.leftLastVmaNs;
   return {
     role,
     wallNs: ended === 0 ? 0 : ended - releaseNs,
     cpuNs: cpu.cpuNs ?? null,
-    pages: role === "allocator" ? allocated : figures.ptes,
+    pages: allocator ? allocator.allocated : figures.ptes,
     locks: figures.locks.map(lockSample),
+    stalls: allocator ? stallSample(allocator) : null,
   };
+}
+
+function stallSample({ stalls, stallUs, longestStallUs }: AllocatorResult): StallSample {
+  return { count: stalls, totalUs: stallUs, longestUs: longestStallUs };
 }
 
 function lockSample(lock: CpuFigures["locks"][number]): LockSample {

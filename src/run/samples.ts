@@ -21,6 +21,13 @@ export interface LockSample {
   readonly tryFailed: number;
 }
 
+/** Waits of an allocator whom the watermarks refused, in emulated microseconds. */
+export interface StallSample {
+  readonly count: number;
+  readonly totalUs: number;
+  readonly longestUs: number;
+}
+
 /** One CPU of one trial. */
 export interface ActorSample {
   readonly role: Role;
@@ -31,6 +38,8 @@ export interface ActorSample {
   /** Pages it unmapped; for an allocator, pages it got. */
   readonly pages: number;
   readonly locks: readonly LockSample[];
+  /** null for victim and reaper. */
+  readonly stalls: StallSample | null;
 }
 
 /** One kill. Trials of different variants with the same position in their lists form a pair: same seed. */

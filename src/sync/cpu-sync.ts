@@ -20,6 +20,7 @@ export const LockStat = struct("lockStat", {
   waitNs: 2,
   /** The part of it that was spun: it burnt CPU time. */
   spinNs: 2,
+  /** Longest wait; 2^31 - 1 stands for all that are longer. */
   waitMaxNs: 1,
   /** Times the waiter parked. */
   parked: 1,

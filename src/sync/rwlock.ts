@@ -117,6 +117,7 @@ function* rwlockSlow(cpu: Cpu, lock: number, cls: number, first: number, write: 
     yield* futexWait(cpu, lock, waited, NO_TIMEOUT);
     parkedNs += endPark(cpu, parkedAt);
     seen = 0;
+    rounds = 0;
   }
   endWait(cpu, cls, since, parkedNs, true);
 }

@@ -9,7 +9,9 @@
  * No wake-up is lost: whenever a CPU sleeps, either WAITERS is set, or a releaser that saw it has its wake still to
  * do, or a woken waiter is on its way to set it again. That is why a woken waiter carries WAITERS into the word
  * when it takes the lock (others may still sleep), and why a sleeper goes to sleep only on the very word it set.
- * A newcomer may take the lock ahead of a woken waiter (barging), which then waits again.
+ *
+ * Unlike the kernel's queued spinlock it is not fair: a newcomer may take the lock ahead of a woken waiter, which then
+ * spins and sleeps again. A CPU that hammers one lock can keep another out for many milliseconds.
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
@@ -26,8 +28,8 @@ export const SPIN_WAITERS = 1 << 16;
 
 /** Pauses spent on one holder: long enough for one that clears a page table of 512 entries. */
 export const SPIN_BUDGET = 4000;
-/** Changes of the word that a spinner watches before it sleeps: passing holders must not keep it spinning. */
-export const SPIN_ROUNDS = 8;
+/** Changes of the word that a spinner watches before it sleeps: passing holders must not keep it spinning for ever. */
+export const SPIN_ROUNDS = 100;
 
 /** `spin_lock`: returns holding the lock. */
 export function* spinLock(cpu: Cpu, lock: number, cls: number): Steps<void> {
@@ -69,6 +71,7 @@ function* spinLockSlow(cpu: Cpu, lock: number, cls: number, first: number): Step
     parkedNs += endPark(cpu, parkedAt);
     taken = (cpu.id + 1) | SPIN_WAITERS;
     seen = 0;
+    rounds = 0;
   }
   endWait(cpu, cls, since, parkedNs, true);
 }

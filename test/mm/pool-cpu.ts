@@ -1,7 +1,7 @@
 /** CPUs over a small arena of given regions, for tests of pools and trees. */
 
 import { ARENA_START, createArena } from "../../src/arena/arena.ts";
-import type { Cpu, Port } from "../../src/arena/cpu.ts";
+import type { Cpu } from "../../src/arena/cpu.ts";
 import { type MemoryMap, planMemory, type RegionRequest, regionOf } from "../../src/arena/region.ts";
 import { soloPort } from "../../src/arena/solo-port.ts";
 import { explainUseAfterFree, initSlab, Slab } from "../../src/mm/slab.ts";
@@ -23,11 +23,11 @@ export function makeBench(requests: readonly RegionRequest[], count = 1): Bench 
   const syncBase = regionOf(map, "cpuSync").base;
   const describe = (word: number): string => explainUseAfterFree(words, map, word);
   const cpus = Array.from({ length: count }, (_, id): Cpu => {
-    const port: Port = { ...soloPort(), describe };
     return {
       words,
       id,
-      port,
+      port: soloPort(),
+      describe,
       sync: syncBase + id * CpuSync.WORDS,
       syncBase,
       syncStride: CpuSync.WORDS,

@@ -28,7 +28,7 @@ export function lock(name: string, figures: Partial<LockSample> = {}): LockSampl
 }
 
 export function actor(role: ActorSample["role"], figures: Partial<ActorSample> = {}): ActorSample {
-  return { role, wallNs: 1e8, cpuNs: 9e7, pages: 1000, locks: [], ...figures };
+  return { role, wallNs: 1e8, cpuNs: 9e7, pages: 1000, locks: [], stalls: null, ...figures };
 }
 
 export function trial(figures: Partial<TrialSample> = {}): TrialSample {

@@ -27,27 +27,33 @@ const PAGES_PER_VMA = 512;
 const PAGES = VMAS * PAGES_PER_VMA;
 
 /** 64 mappings of one full page table each. */
-const FULL_TABLES: readonly Mapping[] = Array.from({ length: VMAS }, (_, i) => ({
-  startVpn: 0x7f000_000 + i * PAGES_PER_VMA,
-  pages: PAGES_PER_VMA,
-  flags: VM_WRITE,
-  present: "all" as const,
-}));
+const FULL_TABLES: readonly Mapping[] = Array.from(
+  { length: VMAS },
+  (_, i): Mapping => ({
+    startVpn: 0x7f000_000 + i * PAGES_PER_VMA,
+    pages: PAGES_PER_VMA,
+    flags: VM_WRITE,
+    present: "all",
+  }),
+);
 
 /** Mappings that share tables, cross them, have holes, large folios and flags of their own. */
-const MIXED: readonly Mapping[] = Array.from({ length: 200 }, (_, i) => ({
-  startVpn: 0x40000 + i * 400,
-  pages: 100 + ((i * 37) % 290),
-  flags: i % 9 === 4 ? VM_WRITE | VM_SHARED : VM_WRITE,
-  present:
-    i % 5 === 0
-      ? ([
-          [1, 3],
-          [20, 64],
-        ] as const)
-      : ("all" as const),
-  ...(i % 3 === 1 && { folioOrder: (i % 5) + 1 }),
-}));
+const MIXED: readonly Mapping[] = Array.from(
+  { length: 200 },
+  (_, i): Mapping => ({
+    startVpn: 0x40000 + i * 400,
+    pages: 100 + ((i * 37) % 290),
+    flags: i % 9 === 4 ? VM_WRITE | VM_SHARED : VM_WRITE,
+    present:
+      i % 5 === 0
+        ? [
+            [1, 3],
+            [20, 64],
+          ]
+        : "all",
+    folioOrder: i % 3 === 1 ? (i % 5) + 1 : 0,
+  }),
+);
 
 const SHAPE: MachineShape = {
   ...TOY_SHAPE,
@@ -124,7 +130,7 @@ describe("with a C compiler", () => {
     const at = stage(mappings, change, frames);
     const before = at.words.slice();
     expect((await compare(at)).difference).toBeUndefined();
-    expect(at.words).toEqual(before);
+    expect(at.words.every((word, i) => word === before[i])).toBe(true);
   });
 
   test("a word that differs is named", async () => {
@@ -157,7 +163,7 @@ describe("with a C compiler", () => {
           await twin.readArena((piece, from) => at.words.set(piece, from));
           const cpu = kernel.cpuOf(at.words, at.map, 0, kernel.soloPort());
           kernel.runToEnd(kernel.roles.victim(cpu, {}));
-          kernel.runToEnd(kernel.endRace(cpu));
+          kernel.runToEnd(kernel.endRace(cpu, 0));
           expect(kernel.findViolations(at.words, at.map)).toEqual([]);
         }
       } finally {

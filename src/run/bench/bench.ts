@@ -1,9 +1,10 @@
 /** `oomrace bench`: all blocks of a request, in the order in which the report shows them. */
 
+import { assert } from "../../base/assert.ts";
 import { median } from "../../base/median.ts";
 import { FRAME_ORDERS } from "../../machine/address-space.ts";
 import { LOCK_GRANULARITIES } from "../../machine/shape.ts";
-import { type Layout, NotAvailable } from "../../scenario/layout.ts";
+import { type Layout, NotAvailable, PTRS_PER_PTE } from "../../scenario/layout.ts";
 import { buildLayout } from "../../scenario/layouts/index.ts";
 import { readSmaps } from "../../scenario/process.ts";
 import { machineInfo } from "../cpu-info.ts";
@@ -33,6 +34,8 @@ export interface BenchRequest extends BenchOptions {
   readonly seed: number;
 }
 
+type MeasuredRawBlock = Extract<RawBlock, { state: "measured" }>;
+
 /** What is measured so far; becomes the result, whole or partial. */
 interface Findings {
   timers: TimerScale;
@@ -56,7 +59,7 @@ export async function runBench(request: BenchRequest, hooks: BenchHooks): Promis
     lockOperations: [],
     native: { state: "absent", reason: "interrupted before it was measured" },
     costs: [],
-    notes: [],
+    notes: ownVariantNotes(context, request),
   };
   let partial = false;
   try {
@@ -67,28 +70,40 @@ export async function runBench(request: BenchRequest, hooks: BenchHooks): Promis
   } finally {
     await context.close();
   }
+  findings.notes.push(...scalingNotes(findings.blocks));
   return toRaw(context, request, findings, partial);
 }
 
 async function measureAll(context: BenchContext, request: BenchRequest, findings: Findings): Promise<void> {
   const sizes = request.quick ? QUICK : FULL;
   const { protocol, seed } = request;
+  // Before anything is measured: what cannot be built is said at once.
+  const layouts = layoutsOf(request, sizes, findings.notes);
   const solo = request.hz === null ? await soloRate(context, sizes.calibrationPages, protocol, seed) : 0;
   const { scale, rate } = timerScale(request.hz, solo);
   findings.timers = scale;
   await context.setTimerRate(rate);
-  for (const layout of layoutsOf(request, sizes, findings.notes)) {
+  for (const layout of layouts) {
     for (const frames of FRAME_ORDERS) {
       findings.blocks.push(await measureBlock(context, blockRequest(request, sizes, layout, frames)));
     }
   }
-  noteScaling(findings);
   if (request.smaps === null) await measureSides(context, request, sizes, findings);
   findings.costs = await measureCosts(context, sizes.sidePages, Math.min(request.pairs, sizes.sidePairs), seed);
+  context.throwIfStopped();
   context.hooks.progress("lock operations");
   findings.lockOperations = await timeLockOperations(request.quick);
+  context.throwIfStopped();
   context.hooks.progress("the same loop in C");
   findings.native = await measureNativeTwin(context, sizes.calibrationPages, request);
+}
+
+/** Which of the variants under test come from files, so that a result says what it rests on. */
+function ownVariantNotes({ modules }: BenchContext, request: BenchRequest): string[] {
+  return modules.flatMap(({ file, protocols, orders }) => [
+    ...protocols.filter((name) => name === request.protocol).map((name) => `protocol ${name} from ${file}`),
+    ...orders.filter((name) => request.orders.includes(name)).map((name) => `order ${name} from ${file}`),
+  ]);
 }
 
 /** Granularities side by side, then an allocator in the way, both on one small layout. */
@@ -99,7 +114,7 @@ async function measureSides(
   findings: Findings,
 ): Promise<void> {
   const pages = sizes.sidePages;
-  const layout = buildLayout("vmas-2m", { pages, vmas: Math.max(1, pages / 512), seed: request.seed });
+  const layout = buildLayout("vmas-2m", { pages, vmas: Math.max(1, pages / PTRS_PER_PTE), seed: request.seed });
   const base = {
     ...blockRequest(request, sizes, layout, "sequential"),
     pairs: Math.min(request.pairs, sizes.sidePairs),
@@ -126,52 +141,62 @@ function layoutsOf(request: BenchRequest, sizes: Sizes, notes: string[]): Layout
   if (request.smaps !== null) return [readSmaps(request.smaps, seed)];
   const layouts: Layout[] = [];
   for (const name of request.layouts) {
-    const pages = request.pages.length > 0 ? request.pages : [sizes.pages];
-    for (const size of name === "self" ? [null] : pages) {
-      try {
-        layouts.push(buildLayout(name, layoutRequest(name, size, request)));
-      } catch (error) {
-        if (!(error instanceof NotAvailable)) throw error;
-        notes.push(error.message);
-      }
+    try {
+      for (const shape of shapesOf(name, request, sizes)) layouts.push(buildLayout(name, { seed, ...shape }));
+    } catch (error) {
+      if (!(error instanceof NotAvailable)) throw error;
+      notes.push(error.message);
     }
   }
   return layouts;
 }
 
-function layoutRequest(
-  name: string,
-  pages: number | null,
-  request: BenchRequest,
-): { seed: number; pages?: number; vmas?: number } {
-  const vmas = request.vmas ?? (request.quick && pages !== null && name !== "one-vma" ? Math.ceil(pages / 512) : null);
-  return {
-    seed: request.seed,
-    ...(pages !== null && { pages }),
-    ...(vmas !== null && name !== "self" && { vmas }),
-  };
+/** Layouts with a size of their own: --pages and --vmas are for the others beside them. Named alone, they refuse. */
+const FIXED_PAGES = ["self"];
+const FIXED_VMAS = ["self", "one-vma"];
+
+function shapesOf(name: string, request: BenchRequest, sizes: Sizes): { pages?: number; vmas?: number }[] {
+  const alone = request.layouts.length === 1;
+  const pages = alone || !FIXED_PAGES.includes(name) ? request.pages : [];
+  const vmas = alone || !FIXED_VMAS.includes(name) ? request.vmas : null;
+  const own = FIXED_PAGES.includes(name) ? null : sizes.pages;
+  return (pages.length > 0 ? pages : [own]).map((size) => {
+    const small = request.quick && size !== null && !FIXED_VMAS.includes(name) ? Math.ceil(size / PTRS_PER_PTE) : null;
+    const count = vmas ?? small;
+    return { ...(size !== null && { pages: size }), ...(count !== null && { vmas: count }) };
+  });
 }
 
-/** With several sizes of one layout: how the solo time grows from one to the next. */
-function noteScaling(findings: Findings): void {
-  for (let i = 0; i < findings.blocks.length; i++) {
-    const block = findings.blocks[i];
-    const larger = findings.blocks.slice(i + 1).find((other) => sameButLarger(block, other));
-    if (block?.state !== "measured" || larger?.state !== "measured") continue;
-    const times = [block, larger].map(({ variants }) => median(variants[0]?.trials.map((one) => one.phaseNs) ?? [1]));
-    const factor = (times[1] as number) / (times[0] as number);
-    const { layout, frames } = block.setup;
-    findings.notes.push(
-      `${layout}, ${frames} frames: ${larger.layout.presentPages} pages take ${factor.toFixed(2)} times as long as ` +
-        `${block.layout.presentPages} (solo, medians)`,
-    );
-  }
+/** With several sizes of one layout: how the solo time grows from each size to the next. */
+function scalingNotes(blocks: readonly RawBlock[]): string[] {
+  const measured = blocks.filter((block) => block.state === "measured");
+  return measured.flatMap((block) => {
+    const larger = measured
+      .filter((other) => sameButLarger(block, other))
+      .sort((a, b) => a.layout.presentPages - b.layout.presentPages)[0];
+    return larger === undefined ? [] : [scalingNote(block, larger)];
+  });
 }
 
-function sameButLarger(block: RawBlock | undefined, other: RawBlock): boolean {
-  if (block?.state !== "measured" || other.state !== "measured") return false;
+function sameButLarger(block: MeasuredRawBlock, other: MeasuredRawBlock): boolean {
   const same = block.setup.layout === other.setup.layout && block.setup.frames === other.setup.frames;
   return same && other.layout.presentPages > block.layout.presentPages;
+}
+
+/** For sizes that are no doubling apart, the factor of one doubling on the way. */
+function scalingNote(block: MeasuredRawBlock, larger: MeasuredRawBlock): string {
+  const { layout, frames } = block.setup;
+  const growth = larger.layout.presentPages / block.layout.presentPages;
+  const factor = (soloNs(larger) / soloNs(block)) ** (1 / Math.log2(growth));
+  const from = block.layout.presentPages.toLocaleString("en-US");
+  const to = larger.layout.presentPages.toLocaleString("en-US");
+  return `${layout}, ${frames} frames, ${from} to ${to} pages: each doubling takes ${factor.toFixed(2)} times as long (solo, medians)`;
+}
+
+function soloNs({ variants }: MeasuredRawBlock): number {
+  const solo = variants.find(({ order }) => order === null);
+  assert(solo !== undefined, "scalingNote: a block without a solo variant");
+  return median(solo.trials.map(({ phaseNs }) => phaseNs));
 }
 
 function toRaw(context: BenchContext, request: BenchRequest, findings: Findings, partial: boolean): RawBench {

@@ -8,7 +8,8 @@ import { countLayout, type Layout } from "../../scenario/layout.ts";
 import { machineInfo, oversubscribed } from "../cpu-info.ts";
 import { RaceHost } from "../race-host.ts";
 import type { TrialSample } from "../samples.ts";
-import type { BenchContext } from "./context.ts";
+import { type BenchContext, Interrupted } from "./context.ts";
+import { hypotheticalNotes } from "./hypothetical.ts";
 import type { BlockSetup, RawBlock, RawVariant } from "./record.ts";
 
 export interface BlockRequest {
@@ -49,9 +50,11 @@ function setupOf(request: BlockRequest): BlockSetup {
 /**
  * Measures solo and every order, in pairs: each round runs all of them, every other round backwards (A B B A), and
  * the first order twice, so that it is its own control. A broken invariant makes the block "broken" and never a
- * figure; a layout that no machine can hold makes it "skipped".
+ * figure; a layout that no machine can hold makes it "skipped". Interrupted, it keeps the rounds that are complete;
+ * before the first one it throws Interrupted.
  */
 export async function measureBlock(context: BenchContext, request: BlockRequest): Promise<RawBlock> {
+  context.throwIfStopped();
   const setup = setupOf(request);
   let host: RaceHost;
   try {
@@ -67,8 +70,9 @@ export async function measureBlock(context: BenchContext, request: BlockRequest)
   ];
   const repeated = series[Math.min(1, series.length - 1)] as Series;
   const again: Series = { ...repeated, trials: [] };
+  let pairs = request.pairs;
   try {
-    await measureSeries(context, host, request, [...series, again]);
+    pairs = await measureSeries(context, host, request, [...series, again]);
   } catch (error) {
     await context.close();
     if (error instanceof Error && error.name === "Violation") return { state: "broken", setup, reason: error.message };
@@ -80,9 +84,13 @@ export async function measureBlock(context: BenchContext, request: BlockRequest)
     state: "measured",
     setup,
     layout: { name, idea, notes, ...countLayout(request.layout) },
-    pairs: request.pairs,
+    pairs,
     variants,
-    notes: blockNotes(variants, request),
+    notes: [
+      ...(pairs < request.pairs ? [`interrupted: ${pairs} of ${request.pairs} pairs`] : []),
+      ...hypotheticalNotes(context.kernel, request),
+      ...idleReaperNotes(variants, request),
+    ],
   };
 }
 
@@ -101,22 +109,30 @@ function stage(context: BenchContext, request: BlockRequest): RaceHost {
   });
 }
 
+/** Returns how many rounds are complete: all, or those before the user's interruption. Throws it before the first. */
 async function measureSeries(
   context: BenchContext,
   host: RaceHost,
   request: BlockRequest,
   series: readonly Series[],
-): Promise<void> {
+): Promise<number> {
   const title = `${request.layout.name}, ${request.frames} frames, ${request.lockGranularity} locks`;
   for (let warm = 0; warm < request.warmups; warm++) {
     context.hooks.progress(`${title}: warm-up ${warm + 1} of ${request.warmups}`);
     for (const { order } of series) await host.trial(await context.crewFor(host), order);
   }
-  for (let pair = 0; pair < request.pairs; pair++) {
-    context.hooks.progress(`${title}: pair ${pair + 1} of ${request.pairs}`);
-    const round = pair % 2 === 0 ? series : [...series].reverse();
-    for (const { order, trials } of round) trials.push(await host.trial(await context.crewFor(host), order));
+  let pairs = 0;
+  try {
+    for (; pairs < request.pairs; pairs++) {
+      context.hooks.progress(`${title}: pair ${pairs + 1} of ${request.pairs}`);
+      const round = pairs % 2 === 0 ? series : [...series].reverse();
+      for (const { order, trials } of round) trials.push(await host.trial(await context.crewFor(host), order));
+    }
+  } catch (error) {
+    if (!(error instanceof Interrupted) || pairs === 0) throw error;
+    for (const { trials } of series) trials.length = pairs;
   }
+  return pairs;
 }
 
 function variantResult(series: Series, again: readonly TrialSample[] | null, reaper: Reaper): RawVariant {
@@ -128,14 +144,11 @@ function reaperFreed(trial: TrialSample): boolean {
   return trial.actors.some(({ role, pages }) => role === "reaper" && pages > 0);
 }
 
-function blockNotes(variants: readonly RawVariant[], request: BlockRequest): string[] {
-  const notes: string[] = [];
+function idleReaperNotes(variants: readonly RawVariant[], request: BlockRequest): string[] {
   const idle = variants.filter(({ order, trials }) => order !== null && !trials.some(reaperFreed));
-  if (idle.length > 0 && request.reaper === "kthread") {
-    notes.push(
-      `the kthread freed nothing (${idle.map(({ name }) => name).join(", ")}): the victim was done before the ` +
-        `reaper's delay was over, or had gone where this protocol's reaper cannot follow`,
-    );
-  }
-  return notes;
+  if (idle.length === 0 || request.reaper !== "kthread") return [];
+  return [
+    `the kthread freed nothing (${idle.map(({ name }) => name).join(", ")}): the victim was done before the ` +
+      `reaper's delay was over, or had gone where this protocol's reaper cannot follow`,
+  ];
 }

@@ -3,13 +3,14 @@
 import { type Kernel, loadKernel, workerUrl } from "../kernel-variant.ts";
 import { type CpuTimeInfo, Crew } from "../parallel.ts";
 import type { RaceHost } from "../race-host.ts";
+import { adoptFile, type UserModule } from "../user-variants.ts";
 
 export interface BenchHooks {
   /** Told what is going on, now and then. */
   readonly progress: (text: string) => void;
   /** True once the user asked to stop: finish the trial under way and come back with what there is. */
   readonly stopped: () => boolean;
-  /** URLs of a user's built modules. */
+  /** Paths of a user's modules, for more protocols and orders. */
   readonly modules: readonly string[];
 }
 
@@ -21,6 +22,8 @@ export class Interrupted extends Error {
 export class BenchContext {
   readonly kernel: Kernel;
   readonly hooks: BenchHooks;
+  /** The user's, as this kernel variant has taken them in. */
+  readonly modules: readonly UserModule[];
   readonly #variant: "parallel" | "stress";
   /** Emulated kernel microseconds per real nanosecond. */
   #usPerNs = 1 / 1000;
@@ -29,14 +32,24 @@ export class BenchContext {
   #attached: RaceHost | undefined;
   #cpuTime: CpuTimeInfo = { source: "not available", resolutionNs: 0 };
 
-  private constructor(kernel: Kernel, variant: "parallel" | "stress", hooks: BenchHooks) {
+  private constructor(
+    kernel: Kernel,
+    variant: "parallel" | "stress",
+    hooks: BenchHooks,
+    modules: readonly UserModule[],
+  ) {
     this.kernel = kernel;
+    this.modules = modules;
     this.#variant = variant;
     this.hooks = hooks;
   }
 
   static async open(variant: "parallel" | "stress", hooks: BenchHooks): Promise<BenchContext> {
-    return new BenchContext(await loadKernel(variant), variant, hooks);
+    const kernel = await loadKernel(variant);
+    const modules: UserModule[] = [];
+    // One after the other: lock classes of theirs get their numbers in this order, in every thread.
+    for (const path of hooks.modules) modules.push(await adoptFile(kernel, variant, path));
+    return new BenchContext(kernel, variant, hooks, modules);
   }
 
   get cpuTime(): CpuTimeInfo {
@@ -49,9 +62,14 @@ export class BenchContext {
     await this.close();
   }
 
+  /** Throws Interrupted once the user asked to stop. */
+  throwIfStopped(): void {
+    if (this.hooks.stopped()) throw new Interrupted();
+  }
+
   /** Workers that are warmed up and attached to `host`; the same ones as long as they live. */
   async crewFor(host: RaceHost): Promise<Crew> {
-    if (this.hooks.stopped()) throw new Interrupted();
+    this.throwIfStopped();
     const cpus = host.map.shape.cpus;
     if (!this.#crew || this.#cpus < cpus) {
       await this.close();
@@ -60,7 +78,7 @@ export class BenchContext {
         worker: workerUrl(this.#variant),
         cpus,
         usPerNs: this.#usPerNs,
-        modules: this.hooks.modules,
+        modules: this.modules.map(({ url }) => url),
       });
     }
     if (this.#attached !== host) {

@@ -3,15 +3,15 @@
  * build. A contended hand-off needs two threads; the bench measures it as lock wait.
  */
 
-import type { Cpu } from "../src/arena/cpu.ts";
-import type { LockContract } from "../src/sync/lock-contract.ts";
-
-/** A kernel bundle: `dist/kernel-parallel.js` for figures. */
-export type Kernel = typeof import("../src/kernel.ts");
+import type { Cpu } from "../../arena/cpu.ts";
+import type { LockContract } from "../../sync/lock-contract.ts";
+import type { Kernel } from "../kernel-variant.ts";
 
 export interface LockOperationCase {
-  /** "mutex: lock + unlock" */
-  readonly name: string;
+  /** "mutex" */
+  readonly lock: string;
+  /** "lock + unlock" */
+  readonly operation: string;
   /** Times that one call of `run` does the operation. */
   readonly operations: number;
   run(): void;
@@ -34,9 +34,9 @@ export function lockOperationCases(kernel: Kernel): LockOperationCase[] {
   const queue = bench.place(WaitQueue.WORDS);
   return [
     ...locks,
-    bench.repeat("completion: complete + wait", completion, [complete, waitForCompletion]),
-    bench.repeat("wait queue: prepare + finish", queue, [prepareToWait, finishWait]),
-    bench.repeat("wait queue: wake, nobody waits", queue, [wakeUp]),
+    bench.repeat("completion", "complete + wait", completion, [complete, waitForCompletion]),
+    bench.repeat("wait queue", "prepare + finish", queue, [prepareToWait, finishWait]),
+    bench.repeat("wait queue", "wake, nobody waits", queue, [wakeUp]),
   ];
 }
 
@@ -48,16 +48,16 @@ function lockCases(bench: OperationBench, lock: LockContract): LockOperationCase
   lock.initLock(bench.words, held);
   bench.once(lockWrite, held);
   const cases = [
-    bench.repeat(`${name}: lock + unlock`, at, [lockWrite, unlockWrite]),
-    bench.repeat(`${name}: trylock + unlock`, at, [trylockWrite, unlockWrite]),
-    bench.repeat(`${name}: trylock of a held one`, held, [trylockWrite]),
+    bench.repeat(name, "lock + unlock", at, [lockWrite, unlockWrite]),
+    bench.repeat(name, "trylock + unlock", at, [trylockWrite, unlockWrite]),
+    bench.repeat(name, "trylock of a held one", held, [trylockWrite]),
   ];
   if (!read) return cases;
   const { lockRead, trylockRead, unlockRead } = read;
   return [
     ...cases,
-    bench.repeat(`${name}: read lock + unlock`, at, [lockRead, unlockRead]),
-    bench.repeat(`${name}: read trylock + unlock`, at, [trylockRead, unlockRead]),
+    bench.repeat(name, "read lock + unlock", at, [lockRead, unlockRead]),
+    bench.repeat(name, "read trylock + unlock", at, [trylockRead, unlockRead]),
   ];
 }
 
@@ -96,9 +96,9 @@ class OperationBench {
     this.#loop([operation], 1)(at);
   }
 
-  repeat(name: string, at: number, operations: readonly Operation[]): LockOperationCase {
+  repeat(lock: string, operation: string, at: number, operations: readonly Operation[]): LockOperationCase {
     const loop = this.#loop(operations, OPERATIONS);
-    return { name, operations: OPERATIONS, run: () => loop(at) };
+    return { lock, operation, operations: OPERATIONS, run: () => loop(at) };
   }
 
   /**
