@@ -25,8 +25,6 @@ static void noteProgress(const Cpu *cpu) { bump(cpu, cpu->sync + CpuSync_progres
 
 static inline void noteAcquired(const Cpu *cpu, int32_t cls) { bump(cpu, lockStat(cpu, cls) + LockStat_acquired, 1); }
 
-static inline void noteTryFailed(const Cpu *cpu, int32_t cls) { bump(cpu, lockStat(cpu, cls) + LockStat_tryFailed, 1); }
-
 static int64_t beginWait(const Cpu *cpu, Addr lock, int32_t cls) {
   store(cpu, cpu->sync + CpuSync_awaited, (int32_t)lock);
   store(cpu, cpu->sync + CpuSync_awaitedClass, cls);

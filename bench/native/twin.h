@@ -92,7 +92,6 @@ static void stamp(const Cpu *cpu, Addr field, int64_t ns);
 
 static void noteProgress(const Cpu *cpu);
 static void spinLock(const Cpu *cpu, Addr lock, int32_t cls);
-static bool spinTrylock(const Cpu *cpu, Addr lock, int32_t cls);
 static void spinUnlock(const Cpu *cpu, Addr lock, int32_t cls);
 static void mmapReadLock(const Cpu *cpu, Addr mm);
 static void mmapReadUnlock(const Cpu *cpu, Addr mm);

@@ -1,8 +1,9 @@
 /** `oomrace bench` */
 
-import type { Command } from "commander";
-import { REAPERS } from "../machine/race.ts";
-import { LOCK_GRANULARITIES } from "../machine/shape.ts";
+import { type Command, Option } from "commander";
+import { UsageError } from "../base/errors.ts";
+import { REAPERS, type Reaper } from "../machine/race.ts";
+import { LOCK_GRANULARITIES, type LockGranularity } from "../machine/shape.ts";
 import { TRAVERSAL_ORDERS } from "../mm/traversal/index.ts";
 import { PROTOCOLS } from "../oom/protocols/index.ts";
 import { buildBenchResult } from "../report/bench-build.ts";
@@ -11,117 +12,201 @@ import { renderBench } from "../report/bench-text.ts";
 import { writeJson } from "../report/json.ts";
 import { wantsColor } from "../report/table.ts";
 import { type BenchRequest, runBench } from "../run/bench/bench.ts";
+import { MAX_ALLOCATORS } from "../run/race-host.ts";
 import { LAYOUTS } from "../scenario/layouts/index.ts";
-import { EXIT_FINE, EXIT_INTERRUPTED, EXIT_VIOLATION } from "./exit-code.ts";
+import { EXIT_FINE, EXIT_HANG, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION } from "./exit-code.ts";
+import { setHelpPage } from "./help.ts";
 import { catchInterrupt } from "./interrupt.ts";
-import { listOf, oneOf, positiveNumber, wholeNumber } from "./options.ts";
+import { JSON_FLAGS, jsonTarget } from "./json-option.ts";
+import { listOf, oneOf, positiveNumber, wholeNumber, wholeNumbers } from "./options.ts";
 import { progressLine } from "./progress.ts";
+import { parseChoice, parseChoices, resolveVariants, type VariantChoice } from "./variants.ts";
 
-const names = (all: readonly { readonly name: string }[]): string[] => all.map(({ name }) => name);
-
-const DEFAULT_PAIRS = 20;
-const QUICK_PAIRS = 2;
-
-interface BenchFlags extends Omit<BenchRequest, "pairs" | "smaps" | "vmas" | "hz"> {
-  readonly pairs?: number;
+/** The options as commander hands them over. */
+interface BenchFlags {
+  readonly layout: readonly string[];
   readonly smaps?: string;
+  readonly pages: readonly number[];
   readonly vmas?: number;
+  readonly protocol: VariantChoice;
+  readonly order: readonly VariantChoice[];
+  readonly reaper: Reaper;
+  readonly lockGranularity: LockGranularity;
+  readonly allocators: number;
+  readonly pairs?: number;
+  readonly seed: number;
   readonly hz?: number;
+  readonly quick?: boolean;
   readonly json?: string;
 }
 
+const DEFAULT_PAIRS = 20;
+const QUICK_PAIRS = 2;
+const DEFAULT_PROTOCOL = "v6.1";
+const DEFAULT_ORDERS = "forward,reverse";
+
+const protocolNames = PROTOCOLS.map(({ name }) => name);
+const orderNames = TRAVERSAL_ORDERS.map(({ name }) => name);
+const layoutNames = LAYOUTS.map(({ name }) => name);
+
 export function addBench(program: Command): void {
-  program
+  const command = program
     .command("bench")
-    .description("contention numbers: exit_mmap alone, and against the reaper in each order")
-    .option(
-      "--protocol NAME",
-      `teardown protocol: ${names(PROTOCOLS).join(", ")}`,
-      oneOf("--protocol", names(PROTOCOLS)),
-      "v6.1",
+    .summary("how much exit_mmap and the reaper contend, forward and in reverse, on real threads")
+    .description(
+      "contention numbers on real threads: exit_mmap alone, then against the reaper in each order, then their " +
+        "ratios; and what lock granularity, allocators and the locks themselves cost",
+    )
+    .action(async (flags: BenchFlags) => {
+      process.exitCode = await bench(command, flags);
+    });
+  addVictimOptions(command);
+  addRaceOptions(command);
+  addMeasuringOptions(command);
+  command.option(
+    JSON_FLAGS,
+    "also write the result, raw samples included; - for standard output, without report",
+    jsonTarget,
+  );
+  setHelpPage(command, {
+    groups: {
+      "The victim": ["--layout", "--smaps", "--pages", "--vmas"],
+      "The race": ["--protocol", "--order", "--reaper", "--lock-granularity", "--allocators"],
+      "The measuring": ["--pairs", "--seed", "--hz", "--quick"],
+    },
+    examples: [
+      ["oomrace bench --layout vmas-2m --order forward,reverse,skip-busy", "Three orders on one layout"],
+      ["oomrace bench --smaps 1234 --reaper mrelease", "As if process 1234 were killed and reaped by its manager"],
+      ["oomrace bench --layout vmas-2m --pages 2^21,2^22,2^23,2^24 --pairs 5", "How the time grows with the size"],
+      ["oomrace bench --protocol ./mine.ts --order forward,./my-order.ts", "A protocol and an order of your own"],
+      ["oomrace bench --quick --json - | jq '.blocks[0].comparisons'", "The result for other programs"],
+    ],
+    exitCodes: [EXIT_FINE, EXIT_VIOLATION, EXIT_USAGE, EXIT_HANG, EXIT_INTERRUPTED],
+  });
+}
+
+function addVictimOptions(command: Command): void {
+  command
+    .addOption(
+      new Option("--layout <list>", `address spaces: ${layoutNames.join(", ")}`)
+        .argParser(listOf("--layout", layoutNames))
+        .default(layoutNames, "all"),
+    )
+    .option("--smaps <file|pid>", "an address space from a /proc/PID/smaps text or a live process, instead of --layout")
+    .addOption(
+      new Option("--pages <list>", "present pages; several for a sweep: 2^21,2^22")
+        .argParser(wholeNumbers("--pages", 1))
+        .default([], "the layout's own"),
+    )
+    .option("--vmas <n>", "VMAs, where the layout leaves their number open", wholeNumber("--vmas", 1));
+}
+
+function addRaceOptions(command: Command): void {
+  const parseOrders = parseChoices("--order", orderNames);
+  command
+    .addOption(
+      new Option("--protocol <name|file>", `teardown protocol: ${protocolNames.join(", ")}, or a file`)
+        .argParser(parseChoice("--protocol", protocolNames))
+        .default({ kind: "listed", name: DEFAULT_PROTOCOL }, DEFAULT_PROTOCOL),
+    )
+    .addOption(
+      new Option("--order <list>", `the reaper's walks: ${orderNames.join(", ")}, or files`)
+        .argParser(parseOrders)
+        .default(parseOrders(DEFAULT_ORDERS), DEFAULT_ORDERS),
+    )
+    .addOption(
+      new Option("--reaper <who>", `who reaps: ${REAPERS.join(", ")}`)
+        .argParser(oneOf("--reaper", REAPERS))
+        .default("mrelease", "mrelease"),
+    )
+    .addOption(
+      new Option("--lock-granularity <unit>", `one PTE lock per ${LOCK_GRANULARITIES.join(", ")}`)
+        .argParser(oneOf("--lock-granularity", LOCK_GRANULARITIES))
+        .default("table", "table"),
     )
     .option(
-      "--order LIST",
-      `reaper's orders: ${names(TRAVERSAL_ORDERS).join(", ")}`,
-      listOf("--order", names(TRAVERSAL_ORDERS)),
-      ["forward", "reverse"],
-    )
+      "--allocators <n>",
+      "CPUs that allocate meanwhile, stalling on watermarks",
+      wholeNumber("--allocators", 0, MAX_ALLOCATORS),
+      0,
+    );
+}
+
+function addMeasuringOptions(command: Command): void {
+  command
     .option(
-      "--layout LIST",
-      `victim's address space: ${names(LAYOUTS).join(", ")}`,
-      listOf("--layout", names(LAYOUTS)),
-      names(LAYOUTS),
-    )
-    .option("--smaps FILE|PID", "victim from a /proc/PID/smaps file or a running process, in place of --layout")
-    .option("--pages LIST", "present pages, several for a sweep: 2^21,2^22", pagesList, [])
-    .option("--vmas N", "number of VMAs", wholeNumber("--vmas", 1))
-    .option("--allocators N", "CPUs that allocate until they stall", wholeNumber("--allocators", 0), 0)
-    .option("--reaper NAME", `who reaps: ${REAPERS.join(", ")}`, oneOf("--reaper", REAPERS), "mrelease")
-    .option(
-      "--lock-granularity NAME",
-      `PTE lock per: ${LOCK_GRANULARITIES.join(", ")}`,
-      oneOf("--lock-granularity", LOCK_GRANULARITIES),
-      "table",
-    )
-    .option(
-      "--pairs N",
-      `measured rounds (default: ${DEFAULT_PAIRS}, ${QUICK_PAIRS} with --quick)`,
+      "--pairs <n>",
+      `rounds in which every variant runs (default: ${DEFAULT_PAIRS}; ${QUICK_PAIRS} with --quick)`,
       wholeNumber("--pairs", 1),
     )
-    .option("--seed N", "seed of layouts, random frames and resampling", wholeNumber("--seed", 0), 1)
+    .option("--seed <n>", "seed of layouts, random frames and resampling", wholeNumber("--seed", 0), 1)
     .option(
-      "--hz RATE",
-      "kernel seconds per real second (default: both unmap the same in a second)",
+      "--hz <rate>",
+      "kernel seconds in a real second (default: as many as let both unmap equally much)",
       positiveNumber("--hz"),
     )
-    .option("--quick", "smoke size: seconds, figures of no worth", false)
-    .option("--json FILE", "also write the result, raw samples included; - for standard output, without the report")
-    .action(async (flags: Record<string, unknown>) => {
-      process.exitCode = await bench(flags);
-    });
+    .option("--quick", "smoke size: seconds, and figures of no worth");
 }
 
-function pagesList(text: string): number[] {
-  return text.split(",").map((one) => wholeNumber("--pages", 1)(one.trim()));
+/** Options that say the same thing twice, and why. */
+const CONTRADICTIONS = [
+  ["layout", "smaps", "the victim is one or the other"],
+  ["pages", "smaps", "a real process has its own size"],
+  ["vmas", "smaps", "a real process has its own VMAs"],
+] as const;
+
+function checkContradictions(command: Command, flags: BenchFlags): void {
+  const given = (name: string): boolean => command.getOptionValueSource(name) === "cli";
+  for (const [one, other, why] of CONTRADICTIONS) {
+    if (given(one) && given(other)) throw new UsageError(`--${one} with --${other}: expected only one, ${why}`);
+  }
+  if (flags.reaper === "none" && given("order")) {
+    throw new UsageError("--order with --reaper none: expected no order where nobody reaps");
+  }
 }
 
-function toRequest(
-  flags: BenchFlags & { readonly order: readonly string[]; readonly layout: readonly string[] },
-): BenchRequest {
-  return {
-    protocol: flags.protocol,
-    orders: flags.order,
-    reaper: flags.reaper,
+async function toRequest(flags: BenchFlags): Promise<{ request: BenchRequest; modules: readonly string[] }> {
+  const { protocol, orders, files } = await resolveVariants(flags.protocol, flags.order);
+  const { reaper, pages, allocators, lockGranularity, quick = false, seed } = flags;
+  const request: BenchRequest = {
+    protocol,
+    orders,
+    reaper,
     layouts: flags.layout,
     smaps: flags.smaps ?? null,
-    pages: flags.pages,
+    pages,
     vmas: flags.vmas ?? null,
-    allocators: flags.allocators,
-    lockGranularity: flags.lockGranularity,
-    pairs: flags.pairs ?? (flags.quick ? QUICK_PAIRS : DEFAULT_PAIRS),
+    allocators,
+    lockGranularity,
+    pairs: flags.pairs ?? (quick ? QUICK_PAIRS : DEFAULT_PAIRS),
     hz: flags.hz ?? null,
-    quick: flags.quick,
-    seed: flags.seed,
+    quick,
+    seed,
   };
+  return { request, modules: files };
 }
 
-async function bench(flags: Record<string, unknown>): Promise<number> {
-  const request = toRequest(flags as never);
+async function bench(command: Command, flags: BenchFlags): Promise<number> {
+  checkContradictions(command, flags);
+  const { request, modules } = await toRequest(flags);
   const progress = progressLine();
   const interrupt = catchInterrupt();
   let result: BenchResult;
   try {
-    result = buildBenchResult(
-      await runBench(request, { progress: progress.show, stopped: interrupt.stopped, modules: [] }),
-    );
+    const { stopped } = interrupt;
+    result = buildBenchResult(await runBench(request, { progress: progress.show, stopped, modules }));
   } finally {
     progress.clear();
     interrupt.release();
   }
-  const json = flags.json as string | undefined;
-  if (json !== undefined) writeJson(result, json);
-  if (json !== "-") process.stdout.write(`${renderBench(result, { color: wantsColor(process.stdout) })}\n`);
-  if (result.partial) return EXIT_INTERRUPTED;
+  if (flags.json !== undefined) writeJson(result, flags.json);
+  if (flags.json !== "-") process.stdout.write(`${renderBench(result, { color: wantsColor(process.stdout) })}\n`);
+  return exitCodeFor(result);
+}
+
+/** A violation outweighs an interruption: it was found, whatever else was not. */
+function exitCodeFor(result: BenchResult): number {
   const blocks = [...result.blocks, ...result.granularity, ...result.allocators];
-  return blocks.some((block) => block.state === "broken") ? EXIT_VIOLATION : EXIT_FINE;
+  if (blocks.some((block) => block.state === "broken")) return EXIT_VIOLATION;
+  return result.partial ? EXIT_INTERRUPTED : EXIT_FINE;
 }

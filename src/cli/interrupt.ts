@@ -1,10 +1,10 @@
-/** Ctrl-C: the first asks for a clean stop, the second ends the program at once. */
+/** Ctrl-C and SIGTERM: the first asks for a clean stop, the second ends the program at once. */
 
 import { EXIT_INTERRUPTED } from "./exit-code.ts";
 
 export interface Interrupt {
   stopped(): boolean;
-  /** Gives Ctrl-C its usual meaning back. */
+  /** Gives the signals their usual meaning back. */
   release(): void;
 }
 
@@ -13,7 +13,8 @@ export function catchInterrupt(): Interrupt {
   const onSignal = (): void => {
     if (stopped) process.exit(EXIT_INTERRUPTED);
     stopped = true;
-    process.stderr.write("\noomrace: stopping after this trial; again to stop at once\n");
+    const belowProgress = process.stderr.isTTY ? "\n" : "";
+    process.stderr.write(`${belowProgress}oomrace: stopping after this trial; again to stop at once\n`);
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);

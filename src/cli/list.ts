@@ -9,17 +9,25 @@ import { LIST_SCHEMA, type ListResult, renderList } from "../report/list-result.
 import { wantsColor } from "../report/table.ts";
 import { packageVersion } from "../run/version.ts";
 import { LAYOUTS } from "../scenario/layouts/index.ts";
+import { EXIT_FINE, EXIT_USAGE } from "./exit-code.ts";
+import { setHelpPage } from "./help.ts";
+import { JSON_FLAGS, jsonTarget } from "./json-option.ts";
 
 export function addList(program: Command): void {
-  program
+  const command = program
     .command("list")
     .description("protocols, orders, layouts and invariants that there are")
-    .option("--json FILE", "write them as JSON; - for standard output, without the tables")
+    .option(JSON_FLAGS, "also write them as JSON; - for standard output, without the tables", jsonTarget)
     .action(({ json }: { json?: string }) => {
       const list = everything();
       if (json !== undefined) writeJson(list, json);
       if (json !== "-") process.stdout.write(`${renderList(list, { color: wantsColor(process.stdout) })}\n`);
     });
+  setHelpPage(command, {
+    groups: {},
+    examples: [["oomrace list --json - | jq -r '.orders[].name'", "The names of all orders"]],
+    exitCodes: [EXIT_FINE, EXIT_USAGE],
+  });
 }
 
 function everything(): ListResult {

@@ -2,16 +2,23 @@
 
 import { UsageError } from "../base/errors.ts";
 
-/** A whole number of at least `min`; "2^21" and "2**21" are understood. */
-export function wholeNumber(option: string, min: number): (text: string) => number {
+/** A whole number from `min` to `max`; "2^21" and "2**21" are understood. */
+export function wholeNumber(option: string, min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
-    const power = /^(\d+)(?:\^|\*\*)(\d+)$/.exec(text);
+    const power = /^(\d+)(?:\^|\*\*)(\d+)$/.exec(text.trim());
     const value = power ? Number(power[1]) ** Number(power[2]) : Number(text);
-    if (text.trim() === "" || !Number.isSafeInteger(value) || value < min) {
-      throw new UsageError(`${option} ${text}: expected a whole number from ${min} on`);
+    if (text.trim() === "" || !Number.isSafeInteger(value) || value < min || value > max) {
+      const range = max === Number.MAX_SAFE_INTEGER ? `from ${min} on` : `from ${min} to ${max}`;
+      throw new UsageError(`${option} ${text}: expected a whole number ${range}`);
     }
     return value;
   };
+}
+
+/** Whole numbers separated by commas, in the order given; none twice. */
+export function wholeNumbers(option: string, min: number): (text: string) => number[] {
+  const parse = wholeNumber(option, min);
+  return (text) => [...new Set(text.split(",").map(parse))];
 }
 
 /** A number above 0. */
@@ -34,11 +41,12 @@ export function listOf(option: string, known: readonly string[]): (text: string)
   };
 }
 
-/** One of the known words. */
-export function oneOf<T extends string>(option: string, known: readonly T[]): (text: string) => T {
+/** One of the known words; `or` names what else the option takes. */
+export function oneOf<T extends string>(option: string, known: readonly T[], or?: string): (text: string) => T {
   return (text) => {
     const found = known.find((word) => word === text);
-    if (found === undefined) throw new UsageError(`${option} ${text}: expected one of ${known.join(", ")}`);
-    return found;
+    if (found !== undefined) return found;
+    const expected = known.length === 1 ? known[0] : `one of ${known.join(", ")}`;
+    throw new UsageError(`${option} ${text}: expected ${expected}${or === undefined ? "" : `, or ${or}`}`);
   };
 }

@@ -2,7 +2,8 @@
 
 import type { Command } from "commander";
 import { describeStress, runStress, type StressResult } from "../run/stress.ts";
-import { EXIT_FINE, EXIT_INTERRUPTED, EXIT_VIOLATION } from "./exit-code.ts";
+import { EXIT_FINE, EXIT_HANG, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION } from "./exit-code.ts";
+import { setHelpPage } from "./help.ts";
 import { catchInterrupt } from "./interrupt.ts";
 import { wholeNumber } from "./options.ts";
 import { progressLine } from "./progress.ts";
@@ -10,15 +11,22 @@ import { progressLine } from "./progress.ts";
 const DEFAULT_SECONDS = 30;
 
 export function addStress(program: Command): void {
-  program
+  const command = program
     .command("stress")
     .description("kills on real threads, one after another, over all protocols, orders and lock granularities")
-    .option("--seconds N", "stop after this time", wholeNumber("--seconds", 1), DEFAULT_SECONDS)
-    .option("--kills N", "stop after this many kills, whatever --seconds says", wholeNumber("--kills", 1))
-    .option("--seed N", "seed of what is killed how (default: the clock)", wholeNumber("--seed", 0))
+    .option("--seconds <n>", "stop after this time", wholeNumber("--seconds", 1), DEFAULT_SECONDS)
+    .option("--kills <n>", "stop after this many kills instead", wholeNumber("--kills", 1))
+    .option("--seed <n>", "seed of what is killed how (default: the clock)", wholeNumber("--seed", 0))
     .action(async (flags: { seconds: number; kills?: number; seed?: number }) => {
       process.exitCode = await stress(flags);
     });
+  setHelpPage(command, {
+    groups: {},
+    examples: [
+      ["oomrace stress --kills 100000 --seed 7", "A hundred thousand kills; seed 7 draws the same ones again"],
+    ],
+    exitCodes: [EXIT_FINE, EXIT_VIOLATION, EXIT_USAGE, EXIT_HANG, EXIT_INTERRUPTED],
+  });
 }
 
 async function stress(flags: { seconds: number; kills?: number; seed?: number }): Promise<number> {

@@ -132,9 +132,7 @@ function checked<T>(file: string, kind: string, rules: Readonly<Record<string, R
   for (const [field, rule] of Object.entries(rules)) {
     if (rule.holds(fields[field])) continue;
     const which = NAME.holds(fields.name) ? ` "${fields.name}"` : "";
-    throw new UsageError(
-      `${file}: ${kind}${which}: ${field} is ${describe(fields[field])}, expected ${rule.expected}`,
-    );
+    throw new UsageError(`${file}: ${kind}${which}: ${field} is ${describe(fields[field])}, expected ${rule.expected}`);
   }
   return value as T;
 }

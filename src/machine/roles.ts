@@ -20,9 +20,9 @@ import { noteProgress } from "../sync/lock-stat.ts";
 import { sleepUs } from "../sync/sleep.ts";
 import { doExit } from "../task/exit.ts";
 import { currentTask } from "../task/task.ts";
-import { allOrders, allProtocols } from "./adopt.ts";
 import { ALLOC_STALL_BEGIN, ALLOC_STALL_END } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
+import { allOrders, allProtocols } from "./adopt.ts";
 
 /** Variants by name, adopted ones too; throws UsageError that lists what there is. */
 export function findProtocol(name: string): Protocol {

@@ -5,6 +5,7 @@
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
 import { atomicStore, load, store } from "../arena/mem.ts";
+import { assert } from "../base/assert.ts";
 import { lockClass } from "../sync/lock-class.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { anonVmaPrepare } from "./anon-vma.ts";
@@ -19,6 +20,7 @@ import {
   PTE_PRESENT,
   PTE_SHIFT,
   PTE_WRITE,
+  PTRS_PER_TABLE,
   pteAlloc,
   pteLockOf,
   tableIndex,
@@ -41,8 +43,10 @@ export function* doAnonymousPage(cpu: Cpu, mm: number, vma: number, vpn: number)
 }
 
 /**
- * Maps the 2^order pages of a folio that the caller allocated at `vpn` (aligned to the folio) on. The folio is
+ * Maps the 2^order pages of a folio that the caller allocated, from page `vpn` on; they lie in one table. The folio is
  * consumed: mapped, or freed when somebody else was faster, the mm is unstable, or there is no memory for tables.
+ *
+ * With a lock per PTE only the first one's is held: larger folios then need a caller who alone faults in their range.
  */
 export function* mapAnonymousFolio(
   cpu: Cpu,
@@ -52,6 +56,8 @@ export function* mapAnonymousFolio(
   pfn: number,
   order: number,
 ): Steps<number> {
+  const index = tableIndex(vpn, 0);
+  assert(index + (1 << order) <= PTRS_PER_TABLE, "mapAnonymousFolio: the folio reaches beyond its table");
   pageSetOwner(cpu, pfn, PAGE_TYPE_ANON, load(cpu, mm + Mm.number));
   const anchored = yield* anonVmaPrepare(cpu, mm, vma);
   const table = anchored ? yield* pteAlloc(cpu, mm, vpn) : 0;
@@ -59,7 +65,6 @@ export function* mapAnonymousFolio(
     yield* putPage(cpu, pfn);
     return VM_FAULT_OOM;
   }
-  const index = tableIndex(vpn, 0);
   const lock = pteLockOf(cpu, mm, table, index);
   yield* spinLock(cpu, lock, PTE_LOCK);
   const result = yield* installLocked(cpu, mm, table + PageTable.entries + index, pfn, order);

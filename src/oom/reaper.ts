@@ -32,8 +32,10 @@ export function* oomReapTask(cpu: Cpu, task: number, protocol: Protocol, order: 
   }
   trace(cpu, WAKE_REAPER, mm, 0);
   let tries = 1;
-  while (!(yield* protocol.oomReapTaskMm(cpu, mm, order)) && tries < MAX_OOM_REAP_RETRIES) {
+  while (!(yield* protocol.oomReapTaskMm(cpu, mm, order))) {
+    // After the last try too: a victim gets a full second before it is given up.
     yield* sleepUs(cpu, REAP_RETRY_US);
+    if (tries === MAX_OOM_REAP_RETRIES) break;
     tries++;
   }
   yield* setMmFlag(cpu, mm, MMF_OOM_SKIP);

@@ -3,10 +3,13 @@
 import type { BenchBlock, ComparisonResult, MeasuredBlock, VariantResult } from "./bench-result.ts";
 import { renderComparisons } from "./comparison-table.ts";
 import { formatCount, formatCounted, formatNs, formatRate, formatShare } from "./format.ts";
+import { renderStalls } from "./stall-table.ts";
 import { containsOne } from "./stats.ts";
-import { left, renderTable, right, type TableOptions } from "./table.ts";
+import { type Column, left, renderTable, right, type TableOptions } from "./table.ts";
+import { wrap } from "./wrap.ts";
 
-const RACE_COLUMNS = [
+/** Victim and reaper together. */
+export const RACE_COLUMNS: readonly Column[] = [
   left("walk"),
   right("time"),
   right("pages"),
@@ -18,7 +21,8 @@ const RACE_COLUMNS = [
   right("reaper waits"),
 ];
 
-const SIDE_COLUMNS = [
+/** Each side for itself. */
+const SIDE_COLUMNS: readonly Column[] = [
   left("walk"),
   right("victim time"),
   right("CPU"),
@@ -29,15 +33,33 @@ const SIDE_COLUMNS = [
   right("waited"),
 ];
 
+export interface BlockOptions extends TableOptions {
+  /** Notes that stand elsewhere already. */
+  readonly said?: readonly string[];
+}
+
 /** `heading` names the block; the lines below it are indented. */
-export function renderBlock(block: BenchBlock, heading: string, options: TableOptions = {}): string {
-  if (block.state === "skipped") return `${heading}\n  not measured: ${block.reason}`;
-  if (block.state === "broken") return `${heading}\n  BROKEN, no figures: ${block.reason}`;
-  const indented = { ...options, indent: 2 };
-  const tables = [renderRace(block.variants, indented), renderSides(block.variants, indented)];
+export function renderBlock(block: BenchBlock, heading: string, options: BlockOptions = {}): string {
+  if (block.state !== "measured") return `${heading}\n${withoutFigures(block)}`;
+  const { said = [], ...tableOptions } = options;
+  const indented = { ...tableOptions, indent: 2 };
+  const tables = [
+    renderTable(RACE_COLUMNS, block.variants.map(raceRow), indented),
+    renderTable(SIDE_COLUMNS, block.variants.map(sideRow), indented),
+    ...renderStalls(block.variants, indented),
+  ];
   if (block.comparisons.length > 0) tables.push(renderComparisons(block.comparisons, indented));
-  const notes = blockNotes(block).map((note) => `\n  note: ${note}`);
-  return `${heading}\n${tables.join("\n\n")}${notes.join("")}`;
+  const notes = [...blockNotes(block).filter((note) => !said.includes(note)), ...findings(block)];
+  return `${heading}\n${tables.join("\n\n")}${notes.map((note) => `\n${renderNote(note, 2)}`).join("")}`;
+}
+
+export function renderNote(note: string, indent: number): string {
+  return wrap(`note: ${note}`, indent, indent + 6);
+}
+
+/** Why a block has no figures, as an indented line. */
+export function withoutFigures(block: Exclude<BenchBlock, MeasuredBlock>): string {
+  return wrap(`${block.state === "broken" ? "BROKEN, no figures" : "not measured"}: ${block.reason}`, 2, 4);
 }
 
 /** "vmas-2m, sequential frames: 4,096 VMAs, 2,097,152 pages, 4,096 page tables" */
@@ -53,9 +75,8 @@ export function blockTitle(block: BenchBlock): string {
   return `${title}: ${counts.join(", ")}`;
 }
 
-/** Victim and reaper together. */
-function renderRace(variants: readonly VariantResult[], options: TableOptions): string {
-  const rows = variants.map(({ name, summary }) => [
+export function raceRow({ name, summary }: VariantResult): string[] {
+  return [
     name,
     formatNs(summary.phaseNs),
     formatRate(summary.pagesPerSecond),
@@ -65,13 +86,11 @@ function renderRace(variants: readonly VariantResult[], options: TableOptions): 
     formatNs(summary.pteWaitNs),
     formatNs(summary.pteMaxNs),
     orDash(summary.reaperWaitShare, formatShare),
-  ]);
-  return renderTable(RACE_COLUMNS, rows, options);
+  ];
 }
 
-/** Each side for itself. */
-function renderSides(variants: readonly VariantResult[], options: TableOptions): string {
-  const rows = variants.map(({ name, summary, order }) => [
+function sideRow({ name, summary, order }: VariantResult): string[] {
+  return [
     name,
     formatNs(summary.victimWallNs),
     orDash(summary.victimCpuNs, formatNs),
@@ -80,8 +99,7 @@ function renderSides(variants: readonly VariantResult[], options: TableOptions):
     order === null ? "-" : formatShare(reaperShare(summary)),
     formatCount(summary.mmapContended),
     formatNs(summary.mmapWaitNs),
-  ]);
-  return renderTable(SIDE_COLUMNS, rows, options);
+  ];
 }
 
 function reaperShare({ reaperPages, victimPages }: VariantResult["summary"]): number {
@@ -92,21 +110,43 @@ function orDash(value: number | null, format: (value: number) => string): string
   return value === null ? "-" : format(value);
 }
 
-function blockNotes(block: MeasuredBlock): string[] {
-  const notes = [...block.layout.notes, ...block.notes];
-  if (block.setup.oversubscribed) {
-    notes.push(`oversubscribed: ${block.setup.actors} actors share fewer CPUs, so lock holders get preempted`);
-  }
-  notes.push(
-    ...block.comparisons.filter((one) => one.metric === "contended").flatMap((one) => noDifference(one, block)),
-  );
-  return notes;
+/** What is to be known about a block before it is read. */
+export function blockNotes(block: BenchBlock): string[] {
+  const measured = block.state === "measured" ? [...block.layout.notes, ...block.notes] : [];
+  return block.setup.oversubscribed ? [...measured, oversubscription(block.setup.actors)] : measured;
 }
+
+function oversubscription(actors: number): string {
+  return (
+    `OVERSUBSCRIBED: ${actors} actors share fewer CPUs, so lock holders get preempted and waits include the ` +
+    "scheduler's"
+  );
+}
+
+/** What the figures themselves say. */
+function findings(block: MeasuredBlock): string[] {
+  const contended = block.comparisons.filter((one) => one.metric === "contended");
+  const distrusted = block.comparisons.some(({ control }) => control !== null && containsOne(control) === false);
+  return [
+    ...contended.flatMap((one) => noDifference(one, block)),
+    ...(distrusted
+      ? ["an A/A control that MISSES 1 saw a difference where there is none; distrust the ratio beside it"]
+      : []),
+  ];
+}
+
+/** Orders that differ in the order of VMAs alone. */
+const VMA_ORDERS = ["forward", "reverse"];
 
 /** Says so where two orders contend alike, and why where the layout is the reason. */
 function noDifference({ a, b, ratio }: ComparisonResult, block: MeasuredBlock): string[] {
-  if (containsOne(ratio) !== true) return [];
-  const what = `no difference shown between ${a} and ${b}`;
-  if (block.layout.vmas > 1) return [`${what}: the interval contains 1`];
-  return [`${what}: an order of VMAs has nothing to turn round in one VMA, inside it both sides walk upwards`];
+  const same = containsOne(ratio);
+  if (block.layout.vmas === 1 && VMA_ORDERS.includes(a) && VMA_ORDERS.includes(b) && same !== false) {
+    const what = same === null ? "no difference to expect" : "no difference shown";
+    return [
+      `${what} between ${a} and ${b}: with one VMA there is no order of VMAs to turn round, and inside a VMA ` +
+        "both sides walk upwards",
+    ];
+  }
+  return same === true ? [`no difference shown between ${a} and ${b}: the interval contains 1`] : [];
 }

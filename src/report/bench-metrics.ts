@@ -31,7 +31,7 @@ export const METRICS: Readonly<Record<MetricName, Metric>> = {
     of: (trial) => lockSum(trial, PTE_LOCK_NAME, "contended"),
   },
   phase: { label: "time", kind: "time", of: (trial) => trial.phaseNs },
-  work: { label: "CPU time less spinning", kind: "time", of: workNs },
+  work: { label: "CPU less spinning", kind: "time", of: workNs },
 };
 
 /** Sum of a lock figure over victim and reaper. */

@@ -1,56 +1,62 @@
 /** A bench result for people. The first screen tells the story: who, what, forward against reverse. */
 
 import picocolors from "picocolors";
-import { blockTitle, renderBlock } from "./bench-block-text.ts";
+import { blockNotes, blockTitle, renderBlock, renderNote } from "./bench-block-text.ts";
 import { lockTotals } from "./bench-metrics.ts";
-import type { BenchBlock, BenchResult, MeasuredBlock, NativeTwin, VariantResult } from "./bench-result.ts";
+import type { BenchBlock, BenchResult, LockOperation, NativeTwin } from "./bench-result.ts";
 import { formatInterval } from "./comparison-table.ts";
-import { formatBytes, formatCount, formatCounted, formatNs, formatRate, formatRatio, formatShare } from "./format.ts";
+import { formatBytes, formatCount, formatCounted, formatNs, formatRate, formatRatio } from "./format.ts";
+import { renderGranularity } from "./granularity-text.ts";
+import { headline, storyOf } from "./headline.ts";
 import { renderLockTable } from "./lock-table.ts";
-import { left, renderTable, right } from "./table.ts";
+import { left, renderTable, right, type TableOptions } from "./table.ts";
+import { wrap } from "./wrap.ts";
 
 export interface RenderOptions {
   /** Bold headings for a terminal; see `wantsColor`. */
   readonly color?: boolean;
 }
 
-/** The whole report, no newline at the end. */
+/** The whole report, no newline at the end; lines fit 120 columns unless names are very long. */
 export function renderBench(result: BenchResult, options: RenderOptions = {}): string {
   const { bold } = picocolors.createColors(options.color ?? false);
-  const blocks = (title: string, list: readonly BenchBlock[], name: (block: BenchBlock) => string): string[] =>
-    list.length === 0 ? [] : [bold(title), ...list.map((block) => renderBlock(block, name(block), options))];
+  const story = storyOf(result.blocks);
+  const common = notesOfAll(result.blocks);
   const sections = [
-    header(result),
-    bold(headline(result)),
-    ...result.blocks.map((block) => renderBlock(block, bold(blockTitle(block)), options)),
-    ...lockSections(result, options),
-    ...blocks("One lock per mm, per PTE table, per PTE", result.granularity, granularityTitle),
-    ...blocks("With allocators that stall on watermarks", result.allocators, blockTitle),
-    ...lockOperations(result, options),
-    native(result.native, options),
+    header(result, common),
+    story === undefined ? "" : bold(headline(story)),
+    ...renderBlocks(result.blocks, common, (block) => bold(blockTitle(block)), options),
+    ...lockSection(result, options),
+    ...granularity(result, bold, options),
+    ...renderBlocks(result.allocators, common, (block) => bold(`With allocators: ${blockTitle(block)}`), options),
+    ...lockOperations(result, bold),
+    native(result.native, bold, options),
     footer(result),
   ];
   return sections.filter((section) => section !== "").join("\n\n");
 }
 
-function header(result: BenchResult): string {
+function header(result: BenchResult, notes: readonly string[]): string {
   const { machine, options, cpuTime } = result;
   const actors = Math.max(0, ...result.blocks.map((block) => block.setup.actors));
   const threads =
     machine.threadsPerCore === null ? "" : `, ${formatCounted(machine.threadsPerCore, "thread")} per core`;
   const lines = [
-    `oomrace ${result.version} bench${result.partial ? ", INTERRUPTED: partial results" : ""}`,
-    `  ${machine.cpu}: ${machine.available} of ${machine.cores} CPUs${threads}, ${formatBytes(machine.memoryBytes)}; ${machine.os}; Node ${machine.node}`,
-    `  ${formatCounted(actors, "actor")}, ${(actors / machine.available).toFixed(1)} per CPU; load ${machine.load1.toFixed(2)} at the start`,
-    `  protocol ${options.protocol}, reaper ${options.reaper}, PTE lock per ${options.lockGranularity}, ${formatCounted(options.pairs, "pair")}, seed ${result.seed}`,
-    `  CPU time from ${cpuTime.source}${cpuTime.resolutionNs === null ? "" : `, resolution ${formatNs(cpuTime.resolutionNs)}`}; ${timers(result)}`,
+    `${machine.cpu}: ${machine.available} of ${machine.cores} CPUs${threads}, ${formatBytes(machine.memoryBytes)}; ` +
+      `load ${machine.load1.toFixed(2)} at the start`,
+    `${machine.os}; Node ${machine.node}; ${formatCounted(actors, "actor")}, ` +
+      `${(actors / machine.available).toFixed(1)} per CPU`,
+    `protocol ${options.protocol}, reaper ${options.reaper}, PTE lock per ${options.lockGranularity}, ` +
+      `${formatCounted(options.pairs, "pair")}, seed ${result.seed}`,
+    `CPU time from ${cpuTime.source}` +
+      `${cpuTime.resolutionNs === null ? "" : `, resolution ${formatNs(cpuTime.resolutionNs)}`}; ${timers(result)}`,
+    ...(options.quick ? ["--quick: sizes that show that everything works; the figures are of no worth"] : []),
   ];
-  if (result.blocks.some((block) => block.setup.oversubscribed)) {
-    lines.push(
-      `  OVERSUBSCRIBED: more actors than CPUs, so lock holders get preempted and waits include the scheduler's`,
-    );
-  }
-  return lines.join("\n");
+  return [
+    `oomrace ${result.version} bench${result.partial ? ", INTERRUPTED: partial results" : ""}`,
+    ...lines.map((line) => wrap(line, 2, 4)),
+    ...notes.map((note) => renderNote(note, 2)),
+  ].join("\n");
 }
 
 function timers({ timers: { kernelSecondMs, kernelPagesPerSecond, soloPagesPerSecond } }: BenchResult): string {
@@ -59,67 +65,71 @@ function timers({ timers: { kernelSecondMs, kernelPagesPerSecond, soloPagesPerSe
   return `${second} (kernel ${formatRate(kernelPagesPerSecond)}, here ${formatRate(soloPagesPerSecond)})`;
 }
 
-/** The race in a sentence, from the block where walking the same way contends most. */
-function headline(result: BenchResult): string {
+/** Notes that every block with figures has: said once, in the header. */
+function notesOfAll(blocks: readonly BenchBlock[]): string[] {
+  const [first, ...others] = blocks.filter((block) => block.state === "measured").map(blockNotes);
+  return (first ?? []).filter((note) => others.every((notes) => notes.includes(note)));
+}
+
+/** Blocks one below the other; a note that an earlier one has is not repeated. */
+function renderBlocks(
+  blocks: readonly BenchBlock[],
+  common: readonly string[],
+  heading: (block: BenchBlock) => string,
+  options: TableOptions,
+): string[] {
+  const said = [...common];
+  return blocks.map((block) => {
+    const text = renderBlock(block, heading(block), { ...options, said });
+    said.push(...blockNotes(block));
+    return text;
+  });
+}
+
+/** Locks that somebody waited for, for each walk of the block that the headline tells of. */
+function lockSection(result: BenchResult, options: TableOptions): string[] {
   const story = storyOf(result.blocks);
-  if (story === undefined) return "";
-  const { first, other, block } = story;
-  const contended = block.comparisons.find((one) => one.metric === "contended" && one.b === other.name);
-  const same = first.summary;
-  const share = formatShare(same.pteAcquired === 0 ? 0 : same.pteContended / same.pteAcquired);
-  const ratio =
-    contended === undefined
-      ? ""
-      : ` Ratio ${formatRatio(contended.ratio.median)}, 95 % interval ${formatInterval(contended.ratio)}.`;
-  return [
-    `${first.name}: victim and reaper meet on ${formatCount(same.pteContended)} held page-table locks (${share} of ${formatCount(same.pteAcquired)} taken) in ${formatNs(same.phaseNs)}.`,
-    `${other.name}: on ${formatCount(other.summary.pteContended)}, in ${formatNs(other.summary.phaseNs)}.${ratio}`,
-    `(${block.setup.layout}, ${block.setup.frames} frames, medians of ${formatCounted(block.pairs, "pair")})`,
-  ].join("\n");
-}
-
-interface Story {
-  readonly block: MeasuredBlock;
-  readonly first: VariantResult;
-  readonly other: VariantResult;
-}
-
-function storyOf(blocks: readonly BenchBlock[]): Story | undefined {
-  const stories = blocks.flatMap((block): Story[] => {
-    if (block.state !== "measured") return [];
-    const [first, other] = block.variants.filter((variant) => variant.order !== null);
-    return first === undefined || other === undefined ? [] : [{ block, first, other }];
-  });
-  return stories.toSorted((a, b) => b.first.summary.pteContended - a.first.summary.pteContended)[0];
-}
-
-function lockSections(result: BenchResult, options: RenderOptions): string[] {
-  const block = storyOf(result.blocks)?.block;
-  if (block === undefined) return [];
-  return block.variants.map((variant) => {
-    const title = `Locks of ${formatCounted(variant.trials.length, "kill")}, ${variant.name} (${block.setup.layout}, ${block.setup.frames} frames)`;
-    return `${title}\n${renderLockTable(lockTotals(variant.trials), { ...options, indent: 2 })}`;
+  if (story === undefined) return [];
+  const { variants, setup } = story.block;
+  return variants.flatMap(({ name, trials }) => {
+    const contended = lockTotals(trials).filter((lock) => lock.contended > 0);
+    if (contended.length === 0) return [];
+    const title = `Contended locks in ${formatCounted(trials.length, "kill")}, ${name} (${setup.layout}, ${setup.frames} frames)`;
+    return [`${title}\n${renderLockTable(contended, { ...options, indent: 2 })}`];
   });
 }
 
-function granularityTitle(block: BenchBlock): string {
-  return `lock per ${block.setup.lockGranularity} (${blockTitle(block)})`;
+function granularity({ granularity: blocks }: BenchResult, bold: (text: string) => string, options: TableOptions) {
+  const shown = blocks.find((block) => block.state === "measured") ?? blocks[0];
+  if (shown === undefined) return [];
+  return [renderGranularity(blocks, bold(`One PTE lock per mm, table, PTE (${blockTitle(shown)})`), options)];
 }
 
-function lockOperations({ lockOperations: operations }: BenchResult, options: RenderOptions): string[] {
-  if (operations.length === 0) return [];
-  const columns = [left("lock"), left("operation"), right("median"), right("p99"), right("samples")];
-  const rows = operations.map(({ lock, operation, ns, p99Ns, samples }) => [
-    lock,
-    operation,
-    formatNs(ns),
-    p99Ns === null ? "-" : formatNs(p99Ns),
-    formatCount(samples),
-  ]);
-  return [`Lock operations without contention (tinybench)\n${renderTable(columns, rows, { ...options, indent: 2 })}`];
+/** A line per lock. */
+function lockOperations({ lockOperations: all }: BenchResult, bold: (text: string) => string): string[] {
+  if (all.length === 0) return [];
+  const locks = [...new Set(all.map(({ lock }) => lock))];
+  const nameWidth = Math.max(...locks.map((lock) => lock.length));
+  const lines = locks.map((lock) => {
+    const own = all.filter((one) => one.lock === lock);
+    const figures = own.map(({ operation, ns }) => `${withoutRelease(operation)} ${formatNs(ns)}`).join(", ");
+    return wrap(`${lock.padEnd(nameWidth)}  ${figures}`, 2, nameWidth + 4);
+  });
+  const title = `Lock operations, each with its unlock, nobody contending (tinybench, medians over ${samples(all)})`;
+  return [[bold(title), ...lines].join("\n")];
 }
 
-function native(twin: NativeTwin, options: RenderOptions): string {
+/** "lock + downgrade + read unlock" is shown as "lock + downgrade". */
+function withoutRelease(operation: string): string {
+  return operation.replace(/ \+ (read )?unlock$/, "");
+}
+
+function samples(operations: readonly LockOperation[]): string {
+  const counts = operations.map((one) => one.samples);
+  return `${formatCount(Math.min(...counts))} to ${formatCounted(Math.max(...counts), "sample")}`;
+}
+
+function native(twin: NativeTwin, bold: (text: string) => string, options: TableOptions): string {
   if (twin.state === "absent") return `C twin: not measured: ${twin.reason}`;
   const columns = [
     left("layout"),
@@ -137,12 +147,12 @@ function native(twin: NativeTwin, options: RenderOptions): string {
     formatInterval(ratio),
     identicalArenas ? "identical" : "DIFFER",
   ]);
-  return `C twin (${twin.compiler}), one CPU\n${renderTable(columns, rows, { ...options, indent: 2 })}`;
+  return `${bold(`C twin (${twin.compiler}), one CPU`)}\n${renderTable(columns, rows, { ...options, indent: 2 })}`;
 }
 
 function footer(result: BenchResult): string {
   const costs = result.costs.map(({ name, value, unit }) => {
-    return `${name}: ${unit === "ns" ? formatNs(value) : formatRate(value)}`;
+    return wrap(`${name}: ${unit === "ns" ? formatNs(value) : formatRate(value)}`, 0, 2);
   });
-  return [...costs, ...result.notes.map((note) => `note: ${note}`)].join("\n");
+  return [...costs, ...result.notes.map((note) => renderNote(note, 0))].join("\n");
 }

@@ -5,8 +5,9 @@
 import type { FrameOrder, Mapping } from "../machine/address-space.ts";
 import type { MachineMap } from "../machine/memory-map.ts";
 import type { CpuFigures, Reaper, StagedRace } from "../machine/race.ts";
-import type { LockGranularity, MachineShape } from "../machine/shape.ts";
 import type { AllocatorResult } from "../machine/roles.ts";
+import type { LockGranularity, MachineShape } from "../machine/shape.ts";
+import { MAX_CPUS } from "../task/task.ts";
 import type { Kernel } from "./kernel-variant.ts";
 import type { Assignment, CpuResult, Crew, TrialResult } from "./parallel.ts";
 import type { ActorSample, LockSample, Role, StallSample, TrialSample } from "./samples.ts";
@@ -29,6 +30,7 @@ export interface RaceOptions {
 const VICTIM = 0;
 const REAPER = 1;
 const FIRST_ALLOCATOR = 2;
+export const MAX_ALLOCATORS = MAX_CPUS - FIRST_ALLOCATOR;
 
 /** Arenas up to this size are reset by copying a snapshot, larger ones by staging the race anew. */
 const MAX_SNAPSHOT_BYTES = 2 ** 30;

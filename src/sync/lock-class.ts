@@ -7,8 +7,24 @@ export const MAX_LOCK_CLASSES = 32;
 
 export type LockKind = "spinlock" | "mutex" | "rwlock" | "rwsem";
 
-const names: string[] = [];
-const kinds: LockKind[] = [];
+/**
+ * The emulated kernel's classes, numbered here and not by which module a bundle happens to load first: one build
+ * stages an arena that another one runs on, and both must mean the same class by a number.
+ */
+const KERNEL_CLASSES: readonly (readonly [name: string, kind: LockKind])[] = [
+  ["mmap_lock", "rwsem"],
+  ["page_table_lock", "spinlock"],
+  ["pte_lock", "spinlock"],
+  ["mmu_walk", "spinlock"],
+  ["anon_vma", "rwsem"],
+  ["zone_lock", "spinlock"],
+  ["slab", "spinlock"],
+  ["alloc_lock", "spinlock"],
+  ["oom_lock", "mutex"],
+];
+
+const names = KERNEL_CLASSES.map(([name]) => name);
+const kinds = KERNEL_CLASSES.map(([, kind]) => kind);
 
 /** Names a class and returns its number. Called at module load; the same name gives the same number. */
 export function lockClass(name: string, kind: LockKind = "spinlock"): number {

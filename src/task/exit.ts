@@ -4,7 +4,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, atomicStore, fetchOr, load, store } from "../arena/mem.ts";
+import { atomicLoad, atomicStore, fetchOr, load } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { mmdrop, mmgrab, mmput } from "../mm/mm.ts";
 import { mmapReadLock, mmapReadUnlock } from "../mm/mmap-lock.ts";
@@ -34,7 +34,7 @@ function* exitMm(cpu: Cpu, task: number): Steps<number> {
   yield* mmapReadLock(cpu, mm);
   yield* mmgrab(cpu, mm);
   yield* spinLock(cpu, task + Task.allocLock, ALLOC_LOCK);
-  store(cpu, task + Task.mm, 0);
+  yield* atomicStore(cpu, task + Task.mm, 0);
   yield* taskUnlock(cpu, task);
   yield* mmapReadUnlock(cpu, mm);
   yield* mmput(cpu, mm);

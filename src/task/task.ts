@@ -15,7 +15,7 @@ import { Spinlock, spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { SIGNAL_GENERATE } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 
-/** `task_lock`: guards `Task.mm`. */
+/** `task_lock`: `Task.mm` is changed under it only. */
 export const ALLOC_LOCK = lockClass("alloc_lock");
 
 /** Bits of `Task.flags`, with the kernel's numbers. */
@@ -41,8 +41,9 @@ export const Task = struct(
     oomMm: 1,
     /** (atomic) TIF_MEMDIE of the victim's thread. */
     tifMemdie: 1,
-    /** Guards mm. */
+    /** Who holds it knows that mm stays what it is. */
     allocLock: { words: Spinlock.WORDS, align: 1 },
+    /** (atomic) Cleared under allocLock; may be glanced at without. */
     mm: 1,
   },
   CACHE_PAIR,
@@ -127,9 +128,7 @@ function* exiting(cpu: Cpu, task: number): Steps<boolean> {
   return ((yield* atomicLoad(cpu, task + Task.flags)) & PF_EXITING) !== 0;
 }
 
+/** `process_shares_mm`. A glance without the other's task_lock: the caller holds the asked task's, and two do not nest. */
 function* sharesMm(cpu: Cpu, task: number, mm: number): Steps<boolean> {
-  if (load(cpu, task + Task.pid) === 0 || (yield* findLockTaskMm(cpu, task)) === 0) return false;
-  const shares = load(cpu, task + Task.mm) === mm;
-  yield* taskUnlock(cpu, task);
-  return shares;
+  return load(cpu, task + Task.pid) !== 0 && (yield* atomicLoad(cpu, task + Task.mm)) === mm;
 }

@@ -1,13 +1,14 @@
 /** A machine with a process or two in it, whose CPUs run whatever programs a test gives them. */
 
 import type { Cpu, Steps, Upcalls } from "../../src/arena/cpu.ts";
-import { runToEnd, store } from "../../src/arena/mem.ts";
+import { OP_NAMES, OP_NONE, runToEnd, store } from "../../src/arena/mem.ts";
+import { describeAddress } from "../../src/arena/region.ts";
 import { soloPort } from "../../src/arena/solo-port.ts";
 import { Random } from "../../src/base/random.ts";
 import { findViolations } from "../../src/check/index.ts";
 import { interleave } from "../../src/explore/engine.ts";
 import { describeOutcome, type Outcome } from "../../src/explore/outcome.ts";
-import { CPU_ENDED, CPU_WAITS } from "../../src/explore/run-state.ts";
+import { CPU_ENDED, CPU_WAITS, PENDING_WORDS } from "../../src/explore/run-state.ts";
 import { timerChoice } from "../../src/explore/schedule.ts";
 import type { Scheduler, StepView } from "../../src/explore/scheduler.ts";
 import { buildAddressSpace, type Mapping } from "../../src/machine/address-space.ts";
@@ -170,6 +171,46 @@ export function patientScheduler(seed: number): Scheduler {
   };
 }
 
+/**
+ * Runs of steps on one CPU, their mean length drawn per seed between 1 and 128. A uniform walk keeps CPUs abreast and
+ * next to never lets one stand still while another does all its work, which is what most of these races need.
+ */
+export function burstScheduler(seed: number): Scheduler {
+  const random = new Random(seed);
+  const mean = 2 ** random.below(8);
+  let current = -1;
+  return {
+    name: `burst, seed ${seed}`,
+    begin: () => {
+      current = -1;
+    },
+    pick({ enabled, enabledCount, timers, timerCount, run }) {
+      if (current >= 0 && run.isReady(current) && random.below(mean) !== 0) return current;
+      const chosen = random.below(enabledCount + timerCount);
+      if (chosen >= enabledCount) return timerChoice(timers[chosen - enabledCount] as number);
+      current = enabled[chosen] as number;
+      return current;
+    },
+  };
+}
+
+/**
+ * Two CPUs and two preemptions: `first` takes `before` steps, the other one `between`, then `first` goes on to its end,
+ * then the other. Tried over all numbers it finds windows of one step, which bursts next to never hit.
+ */
+export function twoSwitches(first: number, before: number, between: number): Scheduler {
+  const other = 1 - first;
+  return {
+    name: `${before} steps of CPU ${first}, ${between} of CPU ${other}`,
+    begin: () => {},
+    pick({ step, run, timers }) {
+      const turn = step >= before && step < before + between ? other : first;
+      if (run.isReady(turn)) return turn;
+      return run.isReady(1 - turn) ? 1 - turn : timerChoice(timers[0] as number);
+    },
+  };
+}
+
 /** True once that CPU's program has returned. */
 export function ended(cpu: number): Stage["until"] {
   return (view) => view.run.state[cpu] === CPU_ENDED;
@@ -178,4 +219,21 @@ export function ended(cpu: number): Stage["until"] {
 /** True while that CPU sleeps on a word or for a time. */
 export function asleep(cpu: number): Stage["until"] {
   return (view) => view.run.state[cpu] === CPU_WAITS;
+}
+
+/** A scheduler that writes down what each CPU does: "CPU 0 add mms[0].mmUsers -1", in order. */
+export function recordingScheduler(lab: OomLab, inner: Scheduler, log: string[]): Scheduler {
+  return {
+    name: inner.name,
+    begin: (cpus) => inner.begin(cpus),
+    pick(view) {
+      const choice = inner.pick(view);
+      if (choice === undefined || choice < 0) return choice;
+      const [kind, word, a] = view.run.pending.subarray(choice * PENDING_WORDS, choice * PENDING_WORDS + 3);
+      if (kind !== OP_NONE) {
+        log.push(`CPU ${choice} ${OP_NAMES[kind as number]} ${describeAddress(lab.map.memory, word as number)} ${a}`);
+      }
+      return choice;
+    },
+  };
 }

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { renderBlock } from "../../src/report/bench-block-text.ts";
+import type { MeasuredBlock } from "../../src/report/bench-result.ts";
 import { renderBench } from "../../src/report/bench-text.ts";
 import { formatControl, formatInterval } from "../../src/report/comparison-table.ts";
 import { renderList } from "../../src/report/list-result.ts";
@@ -12,50 +14,132 @@ const ESCAPE = String.fromCharCode(27);
 
 test("the first screen tells machine, options and the race", () => {
   const screen = LINES.slice(0, 24).join("\n");
-  expect(screen).toContain("Example CPU: 2 of 2 CPUs, 1 thread per core, 16.0 GiB; Linux 6.18.44 x64; Node v20.20.2");
-  expect(screen).toContain("2 actors, 1.0 per CPU");
+  expect(screen).toContain("Example CPU: 2 of 2 CPUs, 1 thread per core, 16.0 GiB; load 0.25 at the start");
+  expect(screen).toContain("Linux 6.18.44 x64; Node v20.20.2; 2 actors, 1.0 per CPU");
   expect(screen).toContain("protocol v6.1, reaper mrelease, PTE lock per table, 21 pairs, seed 1");
   expect(screen).toContain("CPU time from schedstat, resolution 12.0 us");
+  expect(screen).toContain("vmas-2m, sequential frames, 2,097,152 pages in 4,096 VMAs; medians of 21 pairs:");
+  expect(screen).toMatch(/^solo: the victim alone is done in 13\d ms\.$/m);
   expect(screen).toMatch(
-    /forward: victim and reaper meet on 4,0\d\d held page-table locks \(48\.\d % of 8,192 taken\)/,
+    /^forward: victim and reaper meet on 4,0\d\d held page-table locks \(48\.\d % of 8,192 taken\), done in (9\d\.\d|10\d) ms\.$/m,
   );
-  expect(screen).toMatch(/reverse: on 4, in 7\d\.\d ms\. Ratio 1,0\d\d, 95 % interval \[\d+, 1,0\d\d\]\./);
+  expect(screen).toMatch(/^reverse: they meet on 4 held page-table locks, done in 7\d\.\d ms\.$/m);
+  expect(screen).toMatch(/contended, forward \/ reverse: 1,0\d\d \[\d+, 1,0\d\d\]; time, solo \/ reverse: 1\.8\d\d \[/);
   expect(screen).toMatch(/^ {2}solo +13\d ms +15\.\d M\/s +4,096 +0 +0\.0 % +0 ns +0 ns +-$/m);
 });
 
-test("ratios stand next to interval, p, pairs, outliers and the A/A control", () => {
-  const line = LINES.find((one) => one.startsWith("  solo / reverse, time"));
-  expect(line).toMatch(/ 1\.8\d\d +\[1\.8\d\d, 1\.8\d\d\] +< 0\.0001 +21 +\d +forward 1\.\d{3} \[.+\] contains 1$/);
+test("the headline tells of vmas-2m, whatever else contends more", () => {
+  const { blocks } = sampleResult();
+  const reversed = renderBench(sampleResult({ blocks: blocks.toReversed() }));
+  expect(reversed).toContain("\n\nvmas-2m, sequential frames, 2,097,152 pages in 4,096 VMAs; medians");
+  const alone = renderBench(sampleResult({ blocks: blocks.slice(1) }));
+  expect(alone).toContain("\n\none-vma, sequential frames, 2,097,152 pages in 1 VMA; medians");
 });
 
-test("one VMA: says that there is no difference, and why", () => {
-  const notes = LINES.filter((one) => one.includes("no difference shown"));
-  expect(notes).toEqual([
-    "  note: no difference shown between forward and reverse: an order of VMAs has nothing to turn round in one VMA, inside it both sides walk upwards",
-  ]);
+test("lines fit 120 columns", () => {
+  expect(LINES.filter((line) => line.length > 120)).toEqual([]);
+});
+
+test("ratios stand next to interval, p, outliers and the A/A control; pairs and control are in the title", () => {
+  const titles = LINES.find((one) => one.startsWith("  ratio over"));
+  expect(titles).toMatch(/^ {2}ratio over 21 pairs .* A\/A control \(forward\)$/);
+  const line = LINES.find((one) => one.startsWith("  solo / reverse, time"));
+  expect(line).toMatch(/ 1\.8\d\d +\[1\.8\d\d, 1\.8\d\d\] +< 0\.0001 +\d +1\.\d{3} \[.+\] ok$/);
+});
+
+describe("one VMA", () => {
+  const notesOf = (block: MeasuredBlock): string =>
+    renderBlock(block, "").replaceAll(/\n +/g, " ").split(" note: ").slice(1).join("\n");
+  const why = "with one VMA there is no order of VMAs to turn round, and inside a VMA both sides walk upwards";
+
+  test("says that forward and reverse do not differ, and why", () => {
+    expect(notesOf(block(21, 1))).toBe(`no difference shown between forward and reverse: ${why}`);
+    expect(notesOf(block(2, 1))).toBe(`no difference to expect between forward and reverse: ${why}`);
+  });
+
+  test("explains nothing where there is a difference, or where an order turns tables round too", () => {
+    const { comparisons, ...rest } = block(21, 1);
+    const differing = comparisons.map((one) => ({ ...one, ratio: { ...one.ratio, low: 2, high: 3 } }));
+    expect(notesOf({ ...rest, comparisons: differing })).not.toContain("VMA");
+    const tables = comparisons.map((one) => ({ ...one, b: "reverse-tables" }));
+    expect(notesOf({ ...rest, comparisons: tables })).toBe(
+      "no difference shown between forward and reverse-tables: the interval contains 1",
+    );
+  });
 });
 
 test("what is missing says why; broken blocks show no figures", () => {
   expect(TEXT).toContain("self, sequential frames\n  not measured: process self: not available here");
-  expect(TEXT).toContain("lock per mm (vmas-2m, sequential frames)\n  BROKEN, no figures: I2: page 7 freed twice");
+  expect(TEXT).toContain(
+    "One PTE lock per mm, table, PTE (vmas-2m, sequential frames)\n  lock per mm:\n  BROKEN, no figures: I2: page 7 freed twice",
+  );
   const absent = renderBench(sampleResult({ native: { state: "absent", reason: "no C compiler" } }));
   expect(absent).toContain("C twin: not measured: no C compiler");
 });
 
-test("oversubscribed and interrupted runs say so", () => {
-  expect(TEXT).toContain("note: oversubscribed: 3 actors share fewer CPUs");
-  expect(TEXT).not.toContain("OVERSUBSCRIBED");
-  expect(TEXT).not.toContain("INTERRUPTED");
-  const measured = block();
-  const crowded = { ...measured, setup: { ...measured.setup, actors: 5, oversubscribed: true } };
-  const text = renderBench(sampleResult({ partial: true, blocks: [crowded] }));
-  expect(text).toContain("bench, INTERRUPTED: partial results");
-  expect(text).toContain("OVERSUBSCRIBED: more actors than CPUs");
+test("granularities stand side by side in one table", () => {
+  const { setup, ...rest } = block();
+  const granularity = (["mm", "table"] as const).map((lockGranularity) => ({
+    ...rest,
+    setup: { ...setup, lockGranularity },
+  }));
+  const lines = renderBench(sampleResult({ granularity })).split("\n");
+  const at = lines.findIndex((line) =>
+    line.startsWith("One PTE lock per mm, table, PTE (vmas-2m, sequential frames: "),
+  );
+  expect(lines.slice(at + 1, at + 8).map((line) => line.slice(0, 20).trimEnd())).toEqual([
+    "  lock per  walk",
+    "  mm        solo",
+    "            forward",
+    "            reverse",
+    "  table     solo",
+    "            forward",
+    "            reverse",
+  ]);
+  expect(lines[at + 8]).toMatch(
+    /^ {2}lock per mm, forward \/ reverse: contended PTE locks 1,0\d\d \[.*\]; time 1\.\d+ \[/,
+  );
 });
 
-test("lock operations, C twin and costs are there; p99 only where there is one", () => {
-  expect(TEXT).toMatch(/^ {2}spinlock +lock \+ unlock +31\.3 ns +44\.0 ns +20,000$/m);
-  expect(TEXT).toMatch(/^ {2}rwsem +downRead \+ upRead +48\.0 ns +- +64$/m);
+test("a note that every block has is said once, in the header", () => {
+  const note = "hypothetical: reverse with v6.1, whose reaper walks forward";
+  const blocks = [block(), block(21, 1)].map((one) => ({ ...one, notes: [note] }));
+  const text = renderBench(sampleResult({ blocks }));
+  expect(text.split(note)).toHaveLength(2);
+  expect(text.indexOf(note)).toBeLessThan(text.indexOf("solo: the victim alone"));
+});
+
+test("a note of the layout is not repeated from block to block", () => {
+  const { layout, ...rest } = block();
+  const twice = [0, 1].map(() => ({ ...rest, layout: { ...layout, notes: ["7 pages left out"] } }));
+  expect(renderBench(sampleResult({ blocks: [block(21, 1), ...twice] })).split("7 pages left out")).toHaveLength(2);
+});
+
+test("oversubscribed, interrupted and quick runs say so", () => {
+  expect(TEXT).toContain("note: OVERSUBSCRIBED: 3 actors share fewer CPUs");
+  expect(LINES.slice(0, 10).join()).not.toMatch(/OVERSUBSCRIBED|INTERRUPTED|--quick/);
+  const measured = block();
+  const crowded = { ...measured, setup: { ...measured.setup, actors: 5, oversubscribed: true } };
+  const options = { ...sampleResult().options, quick: true };
+  const header = renderBench(sampleResult({ partial: true, blocks: [crowded], options })).split("\n\n")[0];
+  expect(header).toContain("bench, INTERRUPTED: partial results");
+  expect(header).toContain("OVERSUBSCRIBED: 5 actors share fewer CPUs");
+  expect(header).toContain("--quick: sizes that show that everything works");
+});
+
+test("stalls of allocators: count, total, mean and longest, in emulated time", () => {
+  const at = LINES.findIndex((line) => line.includes("alloc stalls"));
+  expect(LINES[at]).toMatch(/\(4 kills, emulated time; no percentile from fewer than 100 samples\)$/);
+  expect(LINES.slice(at + 1, at + 3)).toEqual([
+    "  solo                0     0 ns     0 ns     0 ns",
+    "  forward             8  36.0 ms  4.50 ms  5.00 ms",
+  ]);
+  expect(TEXT.split("alloc stalls")).toHaveLength(2);
+});
+
+test("lock operations, C twin and costs are there", () => {
+  expect(TEXT).toContain("nobody contending (tinybench, medians over 64 to 20,000 samples)");
+  expect(TEXT).toContain("\n  spinlock  lock 31.3 ns\n  rwsem     lock + downgrade 48.0 ns\n");
   expect(TEXT).toMatch(/^ {2}vmas-2m +sequential +2,097,152 +0\.802 +needs 6 pairs +identical$/m);
   expect(TEXT).toContain("reading the clock: 41.0 ns\nwith every check on: 9.10 M/s\nnote: made up");
 });
@@ -72,7 +156,7 @@ test("a bench with nothing measured still names machine and reason", () => {
   const { setup } = block();
   const text = renderBench(sampleResult({ blocks: [{ state: "skipped", setup, reason: "stopped" }], allocators: [] }));
   expect(text).toContain("not measured: stopped");
-  expect(text).not.toContain("victim and reaper meet");
+  expect(text).not.toContain("the victim alone");
 });
 
 describe("the A/A control", () => {
@@ -80,18 +164,20 @@ describe("the A/A control", () => {
   const shifted = values.map((value) => value * 1.2);
 
   test("whose interval contains 1 says so", () => {
-    expect(formatControl(compare(values, values, 1), "forward")).toBe("forward 1.000 [1.000, 1.000] contains 1");
+    expect(formatControl(compare(values, values, 1))).toBe("1.000 [1.000, 1.000] ok");
   });
 
   test("whose interval misses 1 warns", () => {
-    expect(formatControl(compare(shifted, values, 1), "solo")).toBe(
-      "solo 1.200 [1.200, 1.200] MISSES 1: distrust this line",
-    );
+    expect(formatControl(compare(shifted, values, 1))).toBe("1.200 [1.200, 1.200] MISSES 1");
+    const { comparisons, ...rest } = block();
+    const control = compare(shifted, values, 1);
+    const text = renderBlock({ ...rest, comparisons: comparisons.map((one) => ({ ...one, control })) }, "");
+    expect(text).toContain("note: an A/A control that MISSES 1 saw a difference where there is none");
   });
 
   test("without enough pairs, or without any, claims nothing", () => {
-    expect(formatControl(compare([1, 2], [1, 2], 1), "solo")).toBe("solo 1.000 needs 6 pairs");
-    expect(formatControl(null, null)).toBe("not measured");
+    expect(formatControl(compare([1, 2], [1, 2], 1))).toBe("1.000 needs 6 pairs");
+    expect(formatControl(null)).toBe("not measured");
     expect(formatInterval(compare([1], [1], 1))).toBe("needs 6 pairs");
   });
 });

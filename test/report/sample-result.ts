@@ -115,6 +115,13 @@ export function block(pairs = 21, vmas = 4096): MeasuredBlock {
   };
 }
 
+/** An allocator that stalled twice in each trial of the orders, and never in the solo ones. */
+function withAllocator(one: VariantResult): VariantResult {
+  const stalls =
+    one.order === null ? { count: 0, totalUs: 0, longestUs: 0 } : { count: 2, totalUs: 9e3, longestUs: 5e3 };
+  return { ...one, trials: one.trials.map((t) => ({ ...t, actors: [...t.actors, actor("allocator", { stalls })] })) };
+}
+
 /** Blocks are made once: their intervals take thousands of resamples. */
 const MANY_VMAS = block();
 const ONE_VMA = block(21, 1);
@@ -122,6 +129,7 @@ const FEW_PAIRS = block(4);
 
 export function sampleResult(more: Partial<BenchResult> = {}): BenchResult {
   const { setup } = MANY_VMAS;
+  const crowded = { ...setup, actors: 3, oversubscribed: true };
   return {
     schema: "oomrace.bench/1",
     partial: false,
@@ -159,10 +167,10 @@ export function sampleResult(more: Partial<BenchResult> = {}): BenchResult {
       { state: "skipped", setup: { ...setup, layout: "self" }, reason: "process self: not available here" },
     ],
     granularity: [{ state: "broken", setup: { ...setup, lockGranularity: "mm" }, reason: "I2: page 7 freed twice" }],
-    allocators: [{ ...FEW_PAIRS, setup: { ...setup, actors: 3, oversubscribed: true } }],
+    allocators: [{ ...FEW_PAIRS, variants: FEW_PAIRS.variants.map(withAllocator), setup: crowded }],
     lockOperations: [
       { lock: "spinlock", operation: "lock + unlock", ns: 31.25, p99Ns: 44, samples: 20_000 },
-      { lock: "rwsem", operation: "downRead + upRead", ns: 48, p99Ns: null, samples: 64 },
+      { lock: "rwsem", operation: "lock + downgrade + read unlock", ns: 48, p99Ns: null, samples: 64 },
     ],
     native: {
       state: "measured",

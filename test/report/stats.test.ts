@@ -21,7 +21,7 @@ test("median and quartiles as NumPy gives them", () => {
   expect(median(values)).toBe(3.5);
   expect(quartiles(values)).toEqual({ low: 1.75, high: 5.25 });
   expect(values).toEqual([3, 1, 4, 1, 5, 9, 2, 6]);
-  expect(() => median([])).toThrow("stats: the sample is empty");
+  expect(() => median([])).toThrow("median: the sample is empty");
 });
 
 test("no percentile from fewer than 100 samples", () => {

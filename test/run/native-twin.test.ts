@@ -44,20 +44,14 @@ const MIXED: readonly Mapping[] = Array.from(
     startVpn: 0x40000 + i * 400,
     pages: 100 + ((i * 37) % 290),
     flags: i % 9 === 4 ? VM_WRITE | VM_SHARED : VM_WRITE,
-    present:
-      i % 5 === 0
-        ? [
-            [1, 3],
-            [20, 64],
-          ]
-        : "all",
+    present: i % 5 === 0 ? [1, 3, 20, 64] : "all",
     folioOrder: i % 3 === 1 ? (i % 5) + 1 : 0,
   }),
 );
 
 const SHAPE: MachineShape = {
   ...TOY_SHAPE,
-  frames: PAGES + 4096,
+  frames: 2 * PAGES,
   tables: 256,
   vmas: 256,
   lockOrder: false,
@@ -122,7 +116,6 @@ describe("with a C compiler", () => {
     ["one lock for the mm, no reschedule", MIXED, { lockGranularity: "mm", reschedEvery: 0 }, "sequential"],
     ["a lock per PTE", MIXED, { lockGranularity: "pte" }, "random"],
     ["five levels", MIXED, { levels: 5 }, "sequential"],
-    ["batch pages refused", MIXED, { minFreePages: 4_000_000 }, "sequential"],
   ];
 
   test.each(cases)("JavaScript and C leave the same arena: %s", async (_, mappings, change, frames) => {
@@ -133,21 +126,25 @@ describe("with a C compiler", () => {
     expect(at.words.every((word, i) => word === before[i])).toBe(true);
   });
 
+  test("JavaScript and C leave the same arena: no page left for a batch", async () => {
+    if (!build.available) return;
+    const at = stage(MIXED);
+    const zone = at.words[at.map.root + kernel.PageGlobals.zonesBase] as number;
+    for (const mark of [kernel.Zone.watermarkMin, kernel.Zone.watermarkLow]) at.words[zone + mark] = 2 * PAGES;
+    expect((await compare(at)).difference).toBeUndefined();
+  });
+
   test("a word that differs is named", async () => {
     if (!build.available) return;
     const at = stage(FULL_TABLES);
-    // The twin gets its image first, so JavaScript alone counts from here.
     const crew = await crewFor(at);
-    const spy = { trial: crew.trial.bind(crew) };
-    const tampering = {
-      trial: async (...args: Parameters<Crew["trial"]>) => {
-        const result = await spy.trial(...args);
-        const field = kernel.elementOf(at.map.cpuMm, 0) + kernel.CpuMm.tablesZapped;
-        at.words[field] = 5;
-        return result;
-      },
-    } as unknown as Crew;
-    const result = await runNativeTwin({ stage: at, crew: tampering, modes: [], pairs: 0, warmUps: 0, cache });
+    const trial = crew.trial.bind(crew);
+    crew.trial = async (...args) => {
+      const result = await trial(...args);
+      at.words[kernel.elementOf(at.map.cpuMm, 0) + kernel.CpuMm.tablesZapped] = 5;
+      return result;
+    };
+    const result = await runNativeTwin({ stage: at, crew, modes: [], pairs: 0, warmUps: 0, cache });
     expect(result).toMatchObject({ difference: `cpuMm[0].tablesZapped: 5 in JavaScript, ${VMAS} in C` });
   });
 

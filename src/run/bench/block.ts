@@ -56,6 +56,7 @@ function setupOf(request: BlockRequest): BlockSetup {
 export async function measureBlock(context: BenchContext, request: BlockRequest): Promise<RawBlock> {
   context.throwIfStopped();
   const setup = setupOf(request);
+  const hypothetical = hypotheticalNotes(context.kernel, request);
   let host: RaceHost;
   try {
     host = stage(context, request);
@@ -75,7 +76,9 @@ export async function measureBlock(context: BenchContext, request: BlockRequest)
     pairs = await measureSeries(context, host, request, [...series, again]);
   } catch (error) {
     await context.close();
-    if (error instanceof Error && error.name === "Violation") return { state: "broken", setup, reason: error.message };
+    if (error instanceof Error && error.name === "Violation") {
+      return { state: "broken", setup, reason: [error.message, ...hypothetical].join("; ") };
+    }
     throw error;
   }
   const variants = series.map((one) => variantResult(one, one === repeated ? again.trials : null, request.reaper));
@@ -88,7 +91,7 @@ export async function measureBlock(context: BenchContext, request: BlockRequest)
     variants,
     notes: [
       ...(pairs < request.pairs ? [`interrupted: ${pairs} of ${request.pairs} pairs`] : []),
-      ...hypotheticalNotes(context.kernel, request),
+      ...hypothetical,
       ...idleReaperNotes(variants, request),
     ],
   };
