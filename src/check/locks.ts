@@ -11,6 +11,7 @@ import { lockClassNames } from "../sync/lock-class.ts";
 import { heldLocks, lockOrderFindings } from "../sync/lock-order.ts";
 import { mutexOwner } from "../sync/mutex.ts";
 import { spinOwner } from "../sync/spinlock.ts";
+import { Task } from "../task/task.ts";
 import type { Invariant } from "./invariant.ts";
 import { cpuIds } from "./pages.ts";
 
@@ -18,10 +19,13 @@ import { cpuIds } from "./pages.ts";
 function lastingSpinlocks(words: Int32Array, map: MachineMap): readonly (readonly [string, number])[] {
   const zones = words[map.root + PageGlobals.zonesBase] as number;
   const count = words[map.root + PageGlobals.zoneCount] as number;
-  const slabs = { tables: MmGlobals.tables, vmas: MmGlobals.vmas, nodes: MmGlobals.nodes, mms: MmGlobals.mms };
+  const { tables, vmas, nodes, anonVmas, mms } = MmGlobals;
+  const slabs = { tables, vmas, nodes, anonVmas, mms };
+  const tasks = Array.from({ length: map.tasks.count }, (_, i) => elementOf(map.tasks, i));
   return [
     ...Array.from({ length: count }, (_, i) => [`zone_lock of zone ${i}`, zones + i * Zone.WORDS + Zone.lock] as const),
     ...Object.entries(slabs).map(([name, at]) => [`slab lock of ${name}`, map.root + at + Slab.lock] as const),
+    ...tasks.map((task, i) => [`alloc_lock of task ${i}`, task + Task.allocLock] as const),
   ];
 }
 

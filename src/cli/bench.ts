@@ -201,11 +201,13 @@ async function bench(command: Command, flags: BenchFlags): Promise<number> {
   }
   if (flags.json !== undefined) writeJson(result, flags.json);
   if (flags.json !== "-") process.stdout.write(`${renderBench(result, { color: wantsColor(process.stdout) })}\n`);
+  if (result.hang !== null) process.stderr.write(`oomrace: ${result.hang}\n`);
   return exitCodeFor(result);
 }
 
 /** A violation outweighs an interruption: it was found, whatever else was not. */
 function exitCodeFor(result: BenchResult): number {
+  if (result.hang !== null) return EXIT_HANG;
   const blocks = [...result.blocks, ...result.granularity, ...result.allocators];
   if (blocks.some((block) => block.state === "broken")) return EXIT_VIOLATION;
   return result.partial ? EXIT_INTERRUPTED : EXIT_FINE;

@@ -92,8 +92,10 @@ export type NativeTwin =
 
 export interface BenchResult {
   readonly schema: typeof BENCH_SCHEMA;
-  /** Interrupted: the blocks finished so far. */
+  /** Interrupted, or ended by a hang: what was measured until then. */
   readonly partial: boolean;
+  /** The watchdog's report when it ended a hang. */
+  readonly hang: string | null;
   /** Version of oomrace. */
   readonly version: string;
   readonly machine: MachineInfo;

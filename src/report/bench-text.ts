@@ -53,10 +53,15 @@ function header(result: BenchResult, notes: readonly string[]): string {
     ...(options.quick ? ["--quick: sizes that show that everything works; the figures are of no worth"] : []),
   ];
   return [
-    `oomrace ${result.version} bench${result.partial ? ", INTERRUPTED: partial results" : ""}`,
+    `oomrace ${result.version} bench${ending(result)}`,
     ...lines.map((line) => wrap(line, 2, 4)),
     ...notes.map((note) => renderNote(note, 2)),
   ].join("\n");
+}
+
+function ending({ partial, hang }: BenchResult): string {
+  if (!partial) return "";
+  return `, ${hang === null ? "INTERRUPTED" : "ENDED BY A HANG"}: partial results`;
 }
 
 function timers({ timers: { kernelSecondMs, kernelPagesPerSecond, soloPagesPerSecond } }: BenchResult): string {

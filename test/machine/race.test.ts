@@ -1,48 +1,39 @@
+/** Setting a race up and reading what it came to. */
+
 import { describe, expect, it } from "vitest";
 import { runToEnd } from "../../src/arena/mem.ts";
 import { soloPort } from "../../src/arena/solo-port.ts";
-import { interleave } from "../../src/explore/engine.ts";
-import { describeOutcome } from "../../src/explore/outcome.ts";
-import { randomScheduler } from "../../src/explore/schedulers/random.ts";
-import { bootMachine, cpuOf } from "../../src/machine/boot.ts";
-import { readFigures, resetFigures, stageRace } from "../../src/machine/race.ts";
+import { cpuOf } from "../../src/machine/boot.ts";
+import { readFigures } from "../../src/machine/race.ts";
 import { roles } from "../../src/machine/roles.ts";
-import { TOY_SHAPE } from "../../src/machine/shape.ts";
-import { VM_WRITE } from "../../src/mm/vma.ts";
+import { runToy, stageToy, TOY_PAGES } from "../helpers/race.ts";
 
-const MAPPINGS = [
-  { startVpn: 0x10, pages: 4, flags: VM_WRITE, present: "all" as const },
-  { startVpn: 0x300, pages: 3, flags: VM_WRITE, present: "all" as const },
-  { startVpn: 0x800, pages: 5, flags: VM_WRITE, present: [1, 3] },
-];
+describe("stageRace", () => {
+  it("leaves figures of the race alone: building the victim counts for nothing", () => {
+    const { words, map } = stageToy({ protocol: "v6.1", order: "forward", reaper: "mrelease" });
+    expect(readFigures(words, map, 0)).toMatchObject({ ptes: 0, tables: 0, leftLastVmaNs: 0, locks: [] });
+  });
+});
 
-describe("race", () => {
-  it("solo victim", () => {
-    const { map, words } = bootMachine(TOY_SHAPE);
-    const cpu = cpuOf(words, map, 0, soloPort());
-    runToEnd(stageRace(cpu, { protocol: "v6.1", mappings: MAPPINGS, frames: "sequential", seed: 1, reaper: "none" }));
-    resetFigures(words, map);
-    runToEnd(roles.victim(cpu, {}));
+describe("readFigures", () => {
+  it("says what a lone victim did", () => {
+    const { words, map } = stageToy({ protocol: "v6.1", order: "forward", reaper: "none" });
+    runToEnd(roles.victim(cpuOf(words, map, 0, soloPort()), {}));
     const figures = readFigures(words, map, 0);
-    expect(figures.ptes).toBe(10);
+    expect(figures.ptes).toBe(TOY_PAGES);
+    expect(figures.leftLastVmaNs).toBeGreaterThan(0);
+    expect(figures.finishedNs).toBeGreaterThanOrEqual(figures.leftLastVmaNs);
+    const names = figures.locks.map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(["mmap_lock", "pte_lock", "alloc_lock"]));
   });
 
-  it("victim and mrelease", () => {
-    for (let seed = 1; seed <= 300; seed++) {
-      const { map, words } = bootMachine(TOY_SHAPE);
-      const boot = cpuOf(words, map, 0, soloPort());
-      const { mm } = runToEnd(
-        stageRace(boot, { protocol: "v6.1", mappings: MAPPINGS, frames: "sequential", seed: 1, reaper: "mrelease" }),
-      );
-      resetFigures(words, map);
-      const outcome = interleave({
-        words,
-        programs: [(cpu) => roles.victim(cpu, {}), (cpu) => roles.mrelease(cpu, { mm, protocol: "v6.1", order: "forward" })],
-        cpuOf: (id, port) => cpuOf(words, map, id, port),
-        scheduler: randomScheduler(seed),
-      });
-      if (outcome.state !== "finished") throw new Error(`seed ${seed}: ${describeOutcome(outcome)}`);
-      expect(readFigures(words, map, 0).ptes + readFigures(words, map, 1).ptes).toBe(10);
+  it("counts a page on the side that unmapped it", () => {
+    const race = { protocol: "v6.1", order: "reverse", reaper: "mrelease" } as const;
+    const stage = stageToy(race);
+    for (let seed = 1; seed <= 50; seed++) {
+      expect(runToy(race, stage, seed).state, `seed ${seed}`).toBe("finished");
+      const sides = [0, 1].map((id) => readFigures(stage.words, stage.map, id).ptes);
+      expect((sides[0] as number) + (sides[1] as number), `seed ${seed}`).toBe(TOY_PAGES);
     }
   });
 });

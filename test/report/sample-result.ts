@@ -133,6 +133,7 @@ export function sampleResult(more: Partial<BenchResult> = {}): BenchResult {
   return {
     schema: "oomrace.bench/1",
     partial: false,
+    hang: null,
     version: "0.1.0",
     machine: {
       cpu: "Example CPU",

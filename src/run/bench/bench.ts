@@ -9,6 +9,7 @@ import { buildLayout } from "../../scenario/layouts/index.ts";
 import { readSmaps } from "../../scenario/process.ts";
 import { machineInfo } from "../cpu-info.ts";
 import { packageVersion } from "../version.ts";
+import { HangError } from "../watchdog.ts";
 import { type BlockRequest, measureBlock } from "./block.ts";
 import { soloRate, timerScale } from "./calibrate.ts";
 import { BenchContext, type BenchHooks, Interrupted } from "./context.ts";
@@ -30,6 +31,12 @@ interface Sizes {
 const FULL: Sizes = { pages: null, sidePages: 2 ** 18, sidePairs: 10, warmups: 2, calibrationPages: 2 ** 19 };
 const QUICK: Sizes = { pages: 2 ** 14, sidePages: 2 ** 13, sidePairs: 2, warmups: 1, calibrationPages: 2 ** 14 };
 
+/** One for all, so that a kernel second is the same whatever is measured, and a broken protocol breaks in its block. */
+const CALIBRATION_PROTOCOL = "v6.1";
+
+/** What a broken protocol leaks, allocators would wait for in vain; and its figures are of no use beside others. */
+const NOTHING_MORE = "an invariant broke, so nothing more was measured";
+
 export interface BenchRequest extends BenchOptions {
   readonly seed: number;
 }
@@ -48,7 +55,10 @@ interface Findings {
   readonly notes: string[];
 }
 
-/** Runs everything that the request asks for. Interrupted through the hooks, it returns what it has, marked partial. */
+/**
+ * Runs everything that the request asks for. Interrupted through the hooks, or ended by the watchdog, it returns what
+ * it has, marked partial.
+ */
 export async function runBench(request: BenchRequest, hooks: BenchHooks): Promise<RawBench> {
   const context = await BenchContext.open("parallel", hooks);
   const findings: Findings = {
@@ -61,25 +71,31 @@ export async function runBench(request: BenchRequest, hooks: BenchHooks): Promis
     costs: [],
     notes: ownVariantNotes(context, request),
   };
-  let partial = false;
+  let end: Pick<RawBench, "partial" | "hang"> = { partial: false, hang: null };
   try {
     await measureAll(context, request, findings);
   } catch (error) {
-    if (!(error instanceof Interrupted)) throw error;
-    partial = true;
+    end = { partial: true, hang: hangReportOf(error) };
   } finally {
     await context.close();
   }
   findings.notes.push(...scalingNotes(findings.blocks));
-  return toRaw(context, request, findings, partial);
+  return toRaw(context, request, findings, end);
+}
+
+/** The report of a HangError, null for an interruption; anything else is thrown on. */
+function hangReportOf(error: unknown): string | null {
+  if (error instanceof HangError) return error.message;
+  if (error instanceof Interrupted) return null;
+  throw error;
 }
 
 async function measureAll(context: BenchContext, request: BenchRequest, findings: Findings): Promise<void> {
   const sizes = request.quick ? QUICK : FULL;
-  const { protocol, seed } = request;
+  const { seed } = request;
   // Before anything is measured: what cannot be built is said at once.
   const layouts = layoutsOf(request, sizes, findings.notes);
-  const solo = request.hz === null ? await soloRate(context, sizes.calibrationPages, protocol, seed) : 0;
+  const solo = request.hz === null ? await soloRate(context, sizes.calibrationPages, CALIBRATION_PROTOCOL, seed) : 0;
   const { scale, rate } = timerScale(request.hz, solo);
   findings.timers = scale;
   await context.setTimerRate(rate);
@@ -87,6 +103,11 @@ async function measureAll(context: BenchContext, request: BenchRequest, findings
     for (const frames of FRAME_ORDERS) {
       findings.blocks.push(await measureBlock(context, blockRequest(request, sizes, layout, frames)));
     }
+  }
+  if (findings.blocks.some((block) => block.state === "broken")) {
+    findings.native = { state: "absent", reason: NOTHING_MORE };
+    findings.notes.push(NOTHING_MORE);
+    return;
   }
   if (request.smaps === null) await measureSides(context, request, sizes, findings);
   findings.costs = await measureCosts(context, sizes.sidePages, Math.min(request.pairs, sizes.sidePairs), seed);
@@ -199,8 +220,8 @@ function soloNs({ variants }: MeasuredRawBlock): number {
   return median(solo.trials.map(({ phaseNs }) => phaseNs));
 }
 
-function toRaw(context: BenchContext, request: BenchRequest, findings: Findings, partial: boolean): RawBench {
+function toRaw(context: BenchContext, request: BenchRequest, findings: Findings, end: Pick<RawBench, "partial" | "hang">): RawBench {
   const { seed, ...options } = request;
   const { cpuTime } = context;
-  return { partial, version: packageVersion(), machine: machineInfo(), options, seed, cpuTime, ...findings };
+  return { ...end, version: packageVersion(), machine: machineInfo(), options, seed, cpuTime, ...findings };
 }

@@ -114,8 +114,10 @@ export type RawNative =
   | { readonly state: "absent"; readonly reason: string };
 
 export interface RawBench {
-  /** Interrupted: the blocks finished so far. */
+  /** Interrupted, or ended by a hang: what was measured until then. */
   readonly partial: boolean;
+  /** The watchdog's report when it ended a hang. */
+  readonly hang: string | null;
   readonly version: string;
   readonly machine: MachineInfo;
   readonly options: BenchOptions;
