@@ -55,45 +55,31 @@ static void putPage(const Cpu *cpu, int32_t head) {
   else checkPut(old, 1);
 }
 
-static inline bool isFolio(const int32_t *words, Addr frames, Addr at) {
-  int32_t pfn = words[at];
-  return pfn < 0 || !linkSingle(words[frames + (Addr)pfn * Frame_WORDS + Frame_link]);
-}
-
-static Addr singlePages(const int32_t *words, Addr frames, Addr from, Addr to) {
-  Addr at = from;
-  while (at < to && !isFolio(words, frames, at)) at++;
-  return at;
-}
-
 static Addr releaseFolio(const Cpu *cpu, Addr at) {
-  int32_t first = load(cpu, at);
-  int32_t refs = first < 0 ? -first : 1;
-  Addr last = first < 0 ? at + 1 : at;
-  int32_t head = folioHead(cpu, load(cpu, last));
+  int32_t refs = -load(cpu, at);
+  int32_t head = folioHead(cpu, load(cpu, at + 1));
   Addr frame = frameAddress(cpu, head);
   int32_t old = fetchAdd(cpu, frame + Frame_count, -refs);
   if (old == refs) freeUnrefPage(cpu, head, linkOrder(load(cpu, frame + Frame_link)));
   else checkPut(old, refs);
-  return last + 1;
+  return at + 2;
 }
 
 static void releasePages(const Cpu *cpu, Addr list, int32_t n) {
   int32_t *words = cpu->words;
-  Addr frames = framesOf(cpu);
+  Addr counts = framesOf(cpu) + Frame_count;
   Addr end = list + n;
   for (Addr at = list; at < end;) {
     Addr from = at;
-    Addr limit = from + LOOKAHEAD;
-    Addr to = singlePages(words, frames, from, end < limit ? end : limit);
-    Addr freed = from;
-    for (; at < to; at++) {
+    Addr freed = at;
+    for (; at < end; at++) {
       int32_t pfn = words[at];
-      int32_t old = fetchAdd(cpu, frames + (Addr)pfn * Frame_WORDS + Frame_count, -FRAME_REF_ONE);
+      if (pfn < 0) break;
+      int32_t old = fetchAdd(cpu, counts + (Addr)pfn * Frame_WORDS, -FRAME_REF_ONE);
       if (old == FRAME_REF_ONE) words[freed++] = pfn;
       else checkPut(old, 1);
     }
     freeUnrefPageList(cpu, from, (int32_t)(freed - from));
-    if (at < end && isFolio(words, frames, at)) at = releaseFolio(cpu, at);
+    if (at < end) at = releaseFolio(cpu, at);
   }
 }

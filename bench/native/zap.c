@@ -7,6 +7,8 @@ static int32_t entryShift(int32_t level) { return level * PTRS_PER_TABLE_SHIFT; 
 
 static int32_t tableIndex(Vpn vpn, int32_t level) { return (int32_t)(vpn >> entryShift(level)) & (PTRS_PER_TABLE - 1); }
 
+static inline int32_t ptePfn(int32_t pte) { return (int32_t)((uint32_t)pte >> PTE_SHIFT); }
+
 static Addr pteLockOf(const Cpu *cpu, Addr mm, Addr table, int32_t index) {
   int32_t granularity = setting(cpu, MmGlobals_lockGranularity);
   if (granularity == GRANULARITY_TABLE) return table + PageTable_lock;
@@ -27,32 +29,23 @@ static void spendTick(const Cpu *cpu, int32_t entries) {
   store(cpu, cpu->mm + CpuMm_reschedIn, left > 0 ? left : every);
 }
 
-static int32_t folioRun(const Cpu *cpu, Addr entry, int32_t pte, int32_t limit) {
-  int32_t pfn = (int32_t)((uint32_t)pte >> PTE_SHIFT);
+static int32_t folioRun(const Cpu *cpu, Addr entry, int32_t pfn, int32_t limit) {
   int32_t most = min32(limit, folioEnd(cpu, pfn) - pfn);
   int32_t run = 1;
-  while (run < most && (int32_t)((uint32_t)load(cpu, entry + run) >> PTE_SHIFT) == pfn + run) run++;
+  while (run < most && ptePfn(load(cpu, entry + run)) == pfn + run) run++;
   return run;
-}
-
-/* False when the gather has to be flushed before the next page. */
-static bool gatherPages(const Cpu *cpu, int32_t pfn, int32_t run) {
-  Addr gather = cpu->gather;
-  int32_t used = load(cpu, gather + MmuGather_used);
-  if (run > 1) {
-    store(cpu, gather + MmuGather_pages + used, -run);
-    used++;
-  }
-  store(cpu, gather + MmuGather_pages + used, pfn);
-  used++;
-  store(cpu, gather + MmuGather_used, used);
-  return used < load(cpu, gather + MmuGather_capacity) || tlbNextBatch(cpu);
 }
 
 /* Clears PTEs until `last`, a due reschedule or a full gather; returns where it stopped. */
 static int32_t zapLocked(const Cpu *cpu, Addr mm, Addr table, int32_t first, int32_t last) {
+  int32_t *words = cpu->words;
+  Addr gather = cpu->gather;
+  Addr frames = framesOf(cpu);
   Addr entries = table + PageTable_entries;
+  Addr queue = gather + MmuGather_pages;
   int32_t stop = min32(last, first + tickBudget(cpu));
+  int32_t capacity = load(cpu, gather + MmuGather_capacity);
+  int32_t used = load(cpu, gather + MmuGather_used);
   int32_t zapped = 0;
   int32_t index = first;
   while (index < stop) {
@@ -61,17 +54,31 @@ static int32_t zapLocked(const Cpu *cpu, Addr mm, Addr table, int32_t first, int
       index++;
       continue;
     }
-    int32_t pfn = (int32_t)((uint32_t)pte >> PTE_SHIFT);
-    int32_t run = folioRun(cpu, entries + index, pte, stop - index);
-    for (int32_t i = 0; i < run; i++) store(cpu, entries + index + i, 0);
-    folioRemoveRmap(cpu, folioHead(cpu, pfn), run);
+    int32_t pfn = ptePfn(pte);
+    int32_t run = 1;
+    if (linkSingle(words[frames + (Addr)pfn * Frame_WORDS + Frame_link])) {
+      store(cpu, entries + index, 0);
+      folioRemoveRmap(cpu, pfn, 1);
+    } else {
+      run = folioRun(cpu, entries + index, pfn, stop - index);
+      for (int32_t i = 0; i < run; i++) store(cpu, entries + index + i, 0);
+      folioRemoveRmap(cpu, folioHead(cpu, pfn), run);
+      words[queue + used] = -run;
+      used++;
+    }
+    words[queue + used] = pfn;
+    used++;
     zapped += run;
     index += run;
-    if (!gatherPages(cpu, pfn, run)) break;
+    if (used >= capacity) {
+      if (!tlbNextBatch(cpu)) break;
+      capacity = load(cpu, gather + MmuGather_capacity);
+    }
   }
   spendTick(cpu, index - first);
   if (zapped > 0) {
-    store(cpu, cpu->gather + MmuGather_needFlush, 1);
+    store(cpu, gather + MmuGather_used, used);
+    store(cpu, gather + MmuGather_needFlush, 1);
     count(cpu, CpuMm_ptesZapped, zapped);
     fetchAdd(cpu, mm + Mm_rss + MM_ANONPAGES, -zapped);
   }

@@ -169,6 +169,23 @@ const pause: () => void =
 let idle = 1;
 
 /**
+ * Turns the word from `owned` to `value`; false, and nothing done, when it holds something else. For words that, while
+ * they hold `owned`, nobody but this CPU may touch, such as the count of a page of which it has the only reference.
+ *
+ * That is why measured builds do it with plain accesses (an atomic operation costs JavaScript a call): whoever sees
+ * `owned` is alone. All other builds do a compareExchange, so a second one who believes to be the owner is caught.
+ */
+export function* exchangeOwned(cpu: Cpu, word: number, owned: number, value: number): Steps<boolean> {
+  if (STEPPED || GATED) announce(cpu, OP_CMPXCHG, word, owned, value);
+  yield;
+  proceed(cpu, word);
+  if (CHECKED) return Atomics.compareExchange(cpu.words, word, owned, value) === owned;
+  if (cpu.words[word] !== owned) return false;
+  cpu.words[word] = value;
+  return true;
+}
+
+/**
  * Waits while the word holds `value`, for at most `budget` pauses; returns the value seen last. A scheduler that
  * runs this operation while the word still holds `value` has chosen "the budget ran out".
  */

@@ -65,5 +65,9 @@ async function namesOf(kind: Kind, choice: VariantChoice): Promise<readonly stri
   if (names.length === 0) {
     throw new UsageError(`--${kind} ${path}: exports no ${kind}, expected an export "${kind}" or "${kind}s"`);
   }
-  return member === null ? names : [oneOf(`--${kind} ${path}#`, names)(member)];
+  if (member === null) return names;
+  if (!names.includes(member)) {
+    throw new UsageError(`--${kind} ${path}#${member}: no such ${kind}, expected one of ${names.join(", ")}`);
+  }
+  return [member];
 }

@@ -27,7 +27,7 @@ export const MAX_GATHER_BATCH = 510;
 /** Extra batches: at most 10,000 pages of soft-lockup budget. */
 export const MAX_GATHER_BATCH_COUNT = Math.floor(10_000 / MAX_GATHER_BATCH);
 
-/** A run of pages of one folio takes two words: minus the number of pages, then the first page frame. */
+/** A page of order 0 takes one word; a run of pages of a larger folio two: minus their number, then the first. */
 const RUN_WORDS = 2;
 
 export const MmuGather = struct(

@@ -23,7 +23,6 @@ import {
   framesOf,
   freshLink,
   linkOrder,
-  linkSingle,
   PageGlobals,
   tailLink,
 } from "./page.ts";
@@ -172,52 +171,35 @@ export function* putPage(cpu: Cpu, head: number): Steps<void> {
 
 /**
  * `release_pages`: drops references on the pages that `n` words from `list` on name, and frees those that lose their
- * last one. A word above 0 is a pfn, head or tail; one below 0 is minus the number of references to drop on the folio
- * of the pfn behind it. The words are the calling CPU's own, and are used up.
+ * last one. A word above 0 is a page of order 0; one below 0 is minus the number of references to drop on the folio of
+ * the pfn behind it, head or tail. The words are the calling CPU's own, and are used up.
  */
 export function* releasePages(cpu: Cpu, list: number, n: number): Steps<void> {
   const words = cpu.words;
-  const frames = framesOf(cpu);
+  const counts = framesOf(cpu) + Frame.count;
   const end = list + n;
   for (let at = list; at < end; ) {
     const from = at;
-    const to = singlePages(words, frames, from, Math.min(end, from + LOOKAHEAD));
-    let freed = from;
-    for (; at < to; at++) {
+    let freed = at;
+    for (; at < end; at++) {
       const pfn = words[at] as number;
-      const old = yield* fetchAdd(cpu, frames + pfn * Frame.WORDS + Frame.count, -FRAME_REF_ONE);
+      if (pfn < 0) break;
+      const old = yield* fetchAdd(cpu, counts + pfn * Frame.WORDS, -FRAME_REF_ONE);
       if (old === FRAME_REF_ONE) words[freed++] = pfn;
       else checkPut(pfn, old, 1);
     }
     yield* freeUnrefPageList(cpu, from, freed - from);
-    if (at < end && isFolio(words, frames, at)) at = yield* releaseFolio(cpu, at);
+    if (at < end) at = yield* releaseFolio(cpu, at);
   }
 }
 
-/** Entries that `releasePages` looks at before it changes any: their cache misses then overlap, as atomics' do not. */
-export const LOOKAHEAD = 64;
-
-/** First word in [from, to) that does not stand for one reference on a page of order 0; `to` if all do. */
-function singlePages(words: Int32Array, frames: number, from: number, to: number): number {
-  let at = from;
-  while (at < to && !isFolio(words, frames, at)) at++;
-  return at;
-}
-
-function isFolio(words: Int32Array, frames: number, at: number): boolean {
-  const pfn = words[at] as number;
-  return pfn < 0 || !linkSingle(words[frames + pfn * Frame.WORDS + Frame.link] as number);
-}
-
-/** Drops what the one or two words at `at` say on a folio; returns the word behind them. */
+/** Drops what the two words at `at` say on a folio; returns the word behind them. */
 function* releaseFolio(cpu: Cpu, at: number): Steps<number> {
-  const first = load(cpu, at);
-  const refs = first < 0 ? -first : 1;
-  const last = first < 0 ? at + 1 : at;
-  const head = folioHead(cpu, load(cpu, last));
+  const refs = -load(cpu, at);
+  const head = folioHead(cpu, load(cpu, at + 1));
   const frame = frameAddress(cpu, head);
   const old = yield* fetchAdd(cpu, frame + Frame.count, -refs);
   if (old === refs) yield* freeUnrefPage(cpu, head, linkOrder(load(cpu, frame + Frame.link)));
   else checkPut(head, old, refs);
-  return last + 1;
+  return at + 2;
 }

@@ -19,7 +19,7 @@ import { GRANULARITY_PTE, MmGlobals, setting } from "./globals.ts";
 import { addMmCounter } from "./mm.ts";
 import { MM_ANONPAGES, Mm } from "./mm-struct.ts";
 import { MmuGather, tlbFlushMmu, tlbFlushMmuTlbonly, tlbNextBatch } from "./mmu-gather.ts";
-import { folioEnd, folioHead, folioRemoveRmap } from "./page.ts";
+import { Frame, folioEnd, folioHead, folioRemoveRmap, framesOf, linkSingle } from "./page.ts";
 import { entrySpan, PageTable, PTE_LOCK, PTE_SHIFT, PTRS_PER_TABLE, pteLockOf, tableIndex } from "./page-table.ts";
 
 /** Wait for each table's lock, or leave tables whose lock is held. */
@@ -92,10 +92,19 @@ function spendTick(cpu: Cpu, entries: number): void {
   store(cpu, cpu.mm + CpuMm.reschedIn, left > 0 ? left : every);
 }
 
-/** Clears PTEs from `first` on until `last`, a due reschedule or a full gather; returns where it stopped. */
+/**
+ * Clears PTEs from `first` on until `last`, a due reschedule or a full gather; returns where it stopped.
+ *
+ * The innermost loop of everything: what does not change from page to page is read before it.
+ */
 function* zapLocked(cpu: Cpu, mm: number, table: number, first: number, last: number): Steps<number> {
+  const { words, gather } = cpu;
+  const frames = framesOf(cpu);
   const entries = table + PageTable.entries;
+  const queue = gather + MmuGather.pages;
   const stop = Math.min(last, first + tickBudget(cpu));
+  let capacity = load(cpu, gather + MmuGather.capacity);
+  let used = load(cpu, gather + MmuGather.used);
   let zapped = 0;
   let index = first;
   while (index < stop) {
@@ -104,42 +113,42 @@ function* zapLocked(cpu: Cpu, mm: number, table: number, first: number, last: nu
       index++;
       continue;
     }
-    const run = folioRun(cpu, entries + index, pte, stop - index);
-    for (let i = 0; i < run; i++) store(cpu, entries + index + i, 0);
-    yield* folioRemoveRmap(cpu, folioHead(cpu, pte >>> PTE_SHIFT), run);
+    const pfn = pte >>> PTE_SHIFT;
+    let run = 1;
+    // A freed page's POISON is no single page's link: CHECKED builds meet it in `folioRun`.
+    if (linkSingle(words[frames + pfn * Frame.WORDS + Frame.link] as number)) {
+      store(cpu, entries + index, 0);
+      yield* folioRemoveRmap(cpu, pfn, 1);
+    } else {
+      run = folioRun(cpu, entries + index, pfn, stop - index);
+      for (let i = 0; i < run; i++) store(cpu, entries + index + i, 0);
+      yield* folioRemoveRmap(cpu, folioHead(cpu, pfn), run);
+      words[queue + used] = -run;
+      used++;
+    }
+    words[queue + used] = pfn;
+    used++;
     zapped += run;
     index += run;
-    if (!(yield* gatherPages(cpu, pte >>> PTE_SHIFT, run))) break;
+    if (used >= capacity) {
+      if (!(yield* tlbNextBatch(cpu))) break;
+      capacity = load(cpu, gather + MmuGather.capacity);
+    }
   }
   spendTick(cpu, index - first);
   if (zapped > 0) {
-    store(cpu, cpu.gather + MmuGather.needFlush, 1);
+    store(cpu, gather + MmuGather.used, used);
+    store(cpu, gather + MmuGather.needFlush, 1);
     count(cpu, CpuMm.ptesZapped, zapped);
     yield* addMmCounter(cpu, mm, MM_ANONPAGES, -zapped);
   }
   return index;
 }
 
-/** How many PTEs from `entry` on map consecutive pages of the folio that `pte` maps a page of, at most `limit`. */
-function folioRun(cpu: Cpu, entry: number, pte: number, limit: number): number {
-  const pfn = pte >>> PTE_SHIFT;
-  const end = folioEnd(cpu, pfn);
-  const most = Math.min(limit, end - pfn);
+/** How many PTEs from `entry` on map consecutive pages of the folio of `pfn`, which is the first; at most `limit`. */
+function folioRun(cpu: Cpu, entry: number, pfn: number, limit: number): number {
+  const most = Math.min(limit, folioEnd(cpu, pfn) - pfn);
   let run = 1;
   while (run < most && load(cpu, entry + run) >>> PTE_SHIFT === pfn + run) run++;
   return run;
-}
-
-/** `__tlb_remove_folio_pages`: queues the pages; false when the gather has to be flushed before the next one. */
-function* gatherPages(cpu: Cpu, pfn: number, run: number): Steps<boolean> {
-  const gather = cpu.gather;
-  let used = load(cpu, gather + MmuGather.used);
-  if (run > 1) {
-    store(cpu, gather + MmuGather.pages + used, -run);
-    used++;
-  }
-  store(cpu, gather + MmuGather.pages + used, pfn);
-  used++;
-  store(cpu, gather + MmuGather.used, used);
-  return used < load(cpu, gather + MmuGather.capacity) || (yield* tlbNextBatch(cpu));
 }

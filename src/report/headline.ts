@@ -1,6 +1,7 @@
 /** The race in a few sentences, from the block that tells it best. */
 
-import type { BenchBlock, MeasuredBlock, MetricName, VariantResult } from "./bench-result.ts";
+import { METRICS } from "./bench-metrics.ts";
+import type { BenchBlock, ComparisonResult, MeasuredBlock, MetricName, VariantResult } from "./bench-result.ts";
 import { formatControl, formatInterval } from "./comparison-table.ts";
 import { formatCount, formatCounted, formatNs, formatRatio, formatShare } from "./format.ts";
 import { wrap } from "./wrap.ts";
@@ -48,20 +49,19 @@ export function headline(story: Story): string {
 }
 
 function held(count: number): string {
-  return formatCounted(count, "held page-table lock");
+  return formatCounted(Math.round(count), "held page-table lock");
 }
 
-/** The two ratios that the project is about, each with its interval. */
+/** The two ratios that the project is about, each with its interval; nothing from too few pairs. */
 function ratios({ block, solo, first, other }: Story): string[] {
-  const find = (metric: MetricName, a: string, b: string) =>
-    block.comparisons.find((one) => one.metric === metric && one.a === a && one.b === b);
+  const find = (metric: MetricName, a: string, b: string): ComparisonResult | undefined =>
+    block.comparisons.find((one) => one.metric === metric && one.a === a && one.b === b && one.ratio.low !== null);
   const contended = find("contended", first.name, other.name);
   const time = solo && find("phase", solo.name, other.name);
-  const parts = [
-    contended &&
-      `contended, ${first.name} / ${other.name}: ${formatRatio(contended.ratio.median)} ${formatInterval(contended.ratio)}`,
-    time && `time, solo / ${other.name}: ${formatRatio(time.ratio.median)} ${formatInterval(time.ratio)}`,
-    time?.control && `A/A control of time: ${formatControl(time.control)}`,
-  ].filter((part) => part !== undefined && part !== null);
-  return parts.length === 0 ? [] : [`Ratios with 95 % intervals: ${parts.join("; ")}.`];
+  const control = time?.control ? `; its A/A control: ${formatControl(time.control)}` : "";
+  return [...(contended ? [ratioLine(contended)] : []), ...(time ? [`${ratioLine(time)}${control}`] : [])];
+}
+
+function ratioLine({ metric, a, b, ratio }: ComparisonResult): string {
+  return `${METRICS[metric].label}, ${a} / ${b}: ${formatRatio(ratio.median)}, 95 % interval ${formatInterval(ratio)}`;
 }

@@ -9,6 +9,7 @@ import type { AllocatorResult } from "../machine/roles.ts";
 import type { LockGranularity, MachineShape } from "../machine/shape.ts";
 import { MAX_CPUS } from "../task/task.ts";
 import type { Kernel } from "./kernel-variant.ts";
+import type { TwinStage } from "./native-twin.ts";
 import type { Assignment, CpuResult, Crew, TrialResult } from "./parallel.ts";
 import type { ActorSample, LockSample, Role, StallSample, TrialSample } from "./samples.ts";
 
@@ -81,6 +82,11 @@ export class RaceHost {
   /** Frames of the victim. */
   get pages(): number {
     return this.#kernel.countPresent(this.options.mappings);
+  }
+
+  /** What the C twin needs of it. */
+  get twinStage(): TwinStage {
+    return { kernel: this.#kernel, map: this.map, words: this.words, mm: this.#staged.mm };
   }
 
   #stage(): StagedRace {

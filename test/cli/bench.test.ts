@@ -79,9 +79,14 @@ describe.concurrent("bench", () => {
   test("a hang: what every CPU is at, exit code 3", async () => {
     const body = "yield* mmapWriteLock(cpu, mm);\n  yield* mmapReadLock(cpu, mm);\n  return 0;";
     const stuck = files.write("stuck.ts", changedProtocol("stuck", "mreleaseMm", body));
-    const { code, stdout, stderr } = await oomrace("bench", ...TINY, "--protocol", stuck);
+    const result = files.path("hang.json");
+    const { code, stdout, stderr } = await oomrace("bench", ...TINY, "--protocol", stuck, "--json", result);
     expect(stderr).toMatch(/^oomrace: no CPU advanced for 10 s\nCPU 0 \(victim\).*\nCPU 1 \(mrelease\).*mmap_lock/);
-    expect([code, stdout]).toEqual([3, ""]);
+    expect(stdout).toContain("bench, ENDED BY A HANG: partial results");
+    expect(code).toBe(3);
+    const { partial, hang, blocks, ...rest } = readResult("hang.json");
+    expect(schemaErrors("bench", { partial, hang, blocks, ...rest })).toBeNull();
+    expect([partial, `oomrace: ${hang}\n`, blocks]).toEqual([true, stderr, []]);
   });
 });
 

@@ -241,7 +241,7 @@ describe("releasePages", () => {
     const single = alloc(cpu);
     const folio = alloc(cpu, 9);
     runToEnd(folioRefAdd(cpu, folio, 511));
-    release(-100, folio, single, folio + 7, -200, folio + 300);
+    release(-100, folio, single, -1, folio + 7, -200, folio + 300);
     expect(inUse()).toBe(512);
     expect(runToEnd(pageRefcount(cpu, folio))).toBe(211);
     release(-211, folio + 511);

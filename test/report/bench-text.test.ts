@@ -24,7 +24,10 @@ test("the first screen tells machine, options and the race", () => {
     /^forward: victim and reaper meet on 4,0\d\d held page-table locks \(48\.\d % of 8,192 taken\), done in (9\d\.\d|10\d) ms\.$/m,
   );
   expect(screen).toMatch(/^reverse: they meet on 4 held page-table locks, done in 7\d\.\d ms\.$/m);
-  expect(screen).toMatch(/contended, forward \/ reverse: 1,0\d\d \[\d+, 1,0\d\d\]; time, solo \/ reverse: 1\.8\d\d \[/);
+  expect(screen).toMatch(
+    /^contended PTE locks, forward \/ reverse: 1,0\d\d, 95 % interval \[\d+, 1,0\d\d\]\ntime, solo \/ reverse: 1\.8\d\d, /m,
+  );
+  expect(screen).toMatch(/; its A\/A control: 1\.\d{3} \[.*\] ok$/m);
   expect(screen).toMatch(/^ {2}solo +13\d ms +15\.\d M\/s +4,096 +0 +0\.0 % +0 ns +0 ns +-$/m);
 });
 
@@ -34,6 +37,12 @@ test("the headline tells of vmas-2m, whatever else contends more", () => {
   expect(reversed).toContain("\n\nvmas-2m, sequential frames, 2,097,152 pages in 4,096 VMAs; medians");
   const alone = renderBench(sampleResult({ blocks: blocks.slice(1) }));
   expect(alone).toContain("\n\none-vma, sequential frames, 2,097,152 pages in 1 VMA; medians");
+});
+
+test("the headline gives no ratio from too few pairs", () => {
+  const text = renderBench(sampleResult({ blocks: [block(4)] })).split("\n\n")[1];
+  expect(text).toContain("medians of 4 pairs:");
+  expect(text).not.toContain("interval");
 });
 
 test("lines fit 120 columns", () => {
@@ -123,6 +132,9 @@ test("oversubscribed, interrupted and quick runs say so", () => {
   const options = { ...sampleResult().options, quick: true };
   const header = renderBench(sampleResult({ partial: true, blocks: [crowded], options })).split("\n\n")[0];
   expect(header).toContain("bench, INTERRUPTED: partial results");
+  expect(renderBench(sampleResult({ partial: true, hang: "no CPU advanced" }))).toContain(
+    "bench, ENDED BY A HANG: partial results",
+  );
   expect(header).toContain("OVERSUBSCRIBED: 5 actors share fewer CPUs");
   expect(header).toContain("--quick: sizes that show that everything works");
 });

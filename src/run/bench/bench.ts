@@ -67,7 +67,7 @@ export async function runBench(request: BenchRequest, hooks: BenchHooks): Promis
     granularity: [],
     allocators: [],
     lockOperations: [],
-    native: { state: "absent", reason: "interrupted before it was measured" },
+    native: { state: "absent", reason: "the bench ended before it was measured" },
     costs: [],
     notes: ownVariantNotes(context, request),
   };
@@ -116,7 +116,12 @@ async function measureAll(context: BenchContext, request: BenchRequest, findings
   findings.lockOperations = await timeLockOperations(request.quick);
   context.throwIfStopped();
   context.hooks.progress("the same loop in C");
-  findings.native = await measureNativeTwin(context, sizes.calibrationPages, request);
+  findings.native = await measureNativeTwin(
+    context,
+    sizes.calibrationPages,
+    Math.min(request.pairs, sizes.sidePairs),
+    seed,
+  );
 }
 
 /** Which of the variants under test come from files, so that a result says what it rests on. */
@@ -220,7 +225,12 @@ function soloNs({ variants }: MeasuredRawBlock): number {
   return median(solo.trials.map(({ phaseNs }) => phaseNs));
 }
 
-function toRaw(context: BenchContext, request: BenchRequest, findings: Findings, end: Pick<RawBench, "partial" | "hang">): RawBench {
+function toRaw(
+  context: BenchContext,
+  request: BenchRequest,
+  findings: Findings,
+  end: Pick<RawBench, "partial" | "hang">,
+): RawBench {
   const { seed, ...options } = request;
   const { cpuTime } = context;
   return { ...end, version: packageVersion(), machine: machineInfo(), options, seed, cpuTime, ...findings };

@@ -1,5 +1,72 @@
+/** oomrace beside the same loop in C: the unmapping of one victim, alone, over one arena image. */
+
+import { FRAME_ORDERS, type FrameOrder } from "../../machine/address-space.ts";
+import { buildLayout } from "../../scenario/layouts/index.ts";
+import { runNativeTwin, type TwinResult, type TwinRun } from "../native-twin.ts";
+import { RaceHost } from "../race-host.ts";
 import type { BenchContext } from "./context.ts";
-import type { BenchOptions, RawNative } from "./record.ts";
-export async function measureNativeTwin(_c: BenchContext, _p: number, _o: BenchOptions): Promise<RawNative> {
-  return { state: "absent", reason: "under way" };
+import type { RawNative, RawNativeRow } from "./record.ts";
+
+const LAYOUT = "vmas-2m";
+const WARM_UPS = 4;
+
+/** One row per order of frames; absent, with the reason, where there is no C compiler. */
+export async function measureNativeTwin(
+  context: BenchContext,
+  pages: number,
+  pairs: number,
+  seed: number,
+): Promise<RawNative> {
+  const rows: RawNativeRow[] = [];
+  let compiler = "";
+  for (const frames of FRAME_ORDERS) {
+    const result = await runTwin(context, pages, pairs, frames, seed);
+    if (!result.available) return { state: "absent", reason: result.reason };
+    compiler = result.compiler;
+    rows.push(rowOf(result, frames, pages));
+  }
+  return { state: "measured", compiler, rows };
+}
+
+async function runTwin(
+  context: BenchContext,
+  pages: number,
+  pairs: number,
+  frames: FrameOrder,
+  seed: number,
+): Promise<TwinResult> {
+  const layout = buildLayout(LAYOUT, { pages, vmas: Math.max(1, Math.floor(pages / 512)), seed });
+  const host = new RaceHost(context.kernel, {
+    mappings: layout.vmas,
+    levels: 4,
+    frames,
+    protocol: "v6.1",
+    lockGranularity: "table",
+    reaper: "none",
+    allocators: 0,
+    seed,
+    traceEvents: 0,
+    lockOrder: false,
+  });
+  return runNativeTwin({
+    stage: host.twinStage,
+    crew: await context.crewFor(host),
+    modes: ["solo"],
+    pairs,
+    warmUps: WARM_UPS,
+    progress: (text) => context.hooks.progress(`${frames} frames: ${text}`),
+  });
+}
+
+function rowOf(result: Extract<TwinResult, { available: true }>, frames: FrameOrder, pages: number): RawNativeRow {
+  const solo = result.pairs.solo ?? [];
+  const wallNs = (run: TwinRun): number => Math.max(...run.actors.map((actor) => actor.wallNs));
+  return {
+    layout: LAYOUT,
+    frames,
+    pages,
+    oomraceNs: solo.map(({ js }) => wallNs(js)),
+    nativeNs: solo.map(({ native }) => wallNs(native)),
+    identicalArenas: result.difference === undefined,
+  };
 }

@@ -1,22 +1,10 @@
 import { expect, test } from "vitest";
 import * as kernel from "../../../src/kernel.ts";
-import type { BlockRequest } from "../../../src/run/bench/block.ts";
+import type { Reaper } from "../../../src/machine/race.ts";
 import { hypotheticalNotes } from "../../../src/run/bench/hypothetical.ts";
-import { buildLayout } from "../../../src/scenario/layouts/index.ts";
 
-function notesOf(protocol: string, reaper: BlockRequest["reaper"], ...orders: string[]): string[] {
-  return hypotheticalNotes(kernel, {
-    layout: buildLayout("one-vma", { pages: 1, seed: 1 }),
-    frames: "sequential",
-    protocol,
-    orders,
-    reaper,
-    lockGranularity: "table",
-    allocators: 0,
-    pairs: 1,
-    warmups: 0,
-    seed: 1,
-  });
+function notesOf(protocol: string, reaper: Reaper, ...orders: string[]): string[] {
+  return hypotheticalNotes(kernel, { protocol, orders, reaper });
 }
 
 test("what a kernel did is not hypothetical", () => {
