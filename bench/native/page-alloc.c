@@ -65,6 +65,14 @@ static Addr releaseFolio(const Cpu *cpu, Addr at) {
   return at + 2;
 }
 
+static bool putLast(const Cpu *cpu, Addr count) {
+  if (exchangeOwned(cpu, count, FRAME_REF_ONE, 0)) return true;
+  int32_t old = fetchAdd(cpu, count, -FRAME_REF_ONE);
+  if (old == FRAME_REF_ONE) return true;
+  checkPut(old, 1);
+  return false;
+}
+
 static void releasePages(const Cpu *cpu, Addr list, int32_t n) {
   int32_t *words = cpu->words;
   Addr counts = framesOf(cpu) + Frame_count;
@@ -75,9 +83,7 @@ static void releasePages(const Cpu *cpu, Addr list, int32_t n) {
     for (; at < end; at++) {
       int32_t pfn = words[at];
       if (pfn < 0) break;
-      int32_t old = fetchAdd(cpu, counts + (Addr)pfn * Frame_WORDS, -FRAME_REF_ONE);
-      if (old == FRAME_REF_ONE) words[freed++] = pfn;
-      else checkPut(old, 1);
+      if (putLast(cpu, counts + (Addr)pfn * Frame_WORDS)) words[freed++] = pfn;
     }
     freeUnrefPageList(cpu, from, (int32_t)(freed - from));
     if (at < end) at = releaseFolio(cpu, at);

@@ -13,7 +13,9 @@ static int32_t folioEnd(const Cpu *cpu, int32_t pfn) {
 }
 
 static void folioRemoveRmap(const Cpu *cpu, int32_t head, int32_t maps) {
-  int32_t old = fetchAdd(cpu, frameAddress(cpu, head), -maps * FRAME_RMAP_ONE);
+  Addr count = frameAddress(cpu, head) + Frame_count;
+  if (maps == 1 && exchangeOwned(cpu, count, FRAME_RMAP_ONE + FRAME_REF_ONE, FRAME_REF_ONE)) return;
+  int32_t old = fetchAdd(cpu, count, -maps * FRAME_RMAP_ONE);
   if (frameRmaps(old) < maps) fault("folioRemoveRmap: more mappings to remove than there are");
 }
 

@@ -80,7 +80,7 @@ export function* mmdrop(cpu: Cpu, mm: number): Steps<void> {
   yield* slabFree(cpu, cpu.machine + MmGlobals.mms, mm);
 }
 
-/** `check_mm`: an mm that dies owns no page and no page table. No other CPU can reach it any more. */
+/** `check_mm`: an mm that dies owns no page and no page table, and nobody gathers from it. No other CPU can reach it any more. */
 function checkMm(cpu: Cpu, mm: number): void {
   for (let kind = 0; kind < NR_MM_COUNTERS; kind++) {
     const pages = load(cpu, mm + Mm.rss + kind);
@@ -88,6 +88,8 @@ function checkMm(cpu: Cpu, mm: number): void {
   }
   const bytes = load(cpu, mm + Mm.pgtablesBytes);
   if (bytes !== 0) throw new Violation("I3", `non-zero pgtables_bytes on freeing mm: ${bytes}`);
+  const pending = load(cpu, mm + Mm.tlbFlushPending);
+  if (pending !== 0) throw new Violation("I11", `tlb_flush_pending is ${pending} on freeing mm`);
 }
 
 /** `add_mm_counter`; `pages` may be negative. */

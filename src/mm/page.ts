@@ -9,7 +9,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, fetchAdd, fetchOr, load, POISON, store } from "../arena/mem.ts";
+import { atomicLoad, exchangeOwned, fetchAdd, fetchOr, load, POISON, store } from "../arena/mem.ts";
 import { struct } from "../arena/struct.ts";
 import { assert } from "../base/assert.ts";
 import { Violation } from "../base/errors.ts";
@@ -214,9 +214,19 @@ export function* folioAddRmap(cpu: Cpu, head: number, maps: number): Steps<void>
     throw new Violation("I2", `folioAddRmap: mapcount of page ${head} overflows`);
 }
 
-/** `folio_remove_rmap_ptes`: `maps` page table entries no longer map pages of this folio. */
+/** Count of a page that one page table entry maps, and that nobody else holds a reference on. */
+export const MAPPED_ONCE = FRAME_RMAP_ONE + FRAME_REF_ONE;
+
+/**
+ * `folio_remove_rmap_ptes`: `maps` page table entries no longer map pages of this folio. Caller holds their PTE locks.
+ *
+ * A page mapped once is this CPU's own: its one entry was cleared under the PTE lock, and references are only ever
+ * taken through an entry under its lock or by who has one already (there is no lockless get_user_pages here).
+ */
 export function* folioRemoveRmap(cpu: Cpu, head: number, maps: number): Steps<void> {
-  const old = yield* fetchAdd(cpu, frameAddress(cpu, head), -maps * FRAME_RMAP_ONE);
+  const count = frameAddress(cpu, head) + Frame.count;
+  if (maps === 1 && (yield* exchangeOwned(cpu, count, MAPPED_ONCE, FRAME_REF_ONE))) return;
+  const old = yield* fetchAdd(cpu, count, -maps * FRAME_RMAP_ONE);
   if (frameRmaps(old) < maps) rmapUnderflow(head, old, maps);
 }
 

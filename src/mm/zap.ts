@@ -5,13 +5,13 @@
  * of CPUs may zap the same range: each present PTE is cleared, and accounted, by exactly one of them, because both
  * happen under the PTE lock. Upper levels are only read.
  *
- * The lock is held for one table at most. Inside it per page: clear the PTE, remove the rmap, queue the page. The
- * lock is left early when a reschedule is due or the gather is full; in the latter case the TLB is flushed under
+ * The lock is held for one table at most. Inside it per page: clear the PTE and remove the rmap (in either order, as
+ * nobody can tell under the lock), queue the page. The lock is left early when a reschedule is due or the gather is full; in the latter case the TLB is flushed under
  * the lock and the pages are freed after it.
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, load, store } from "../arena/mem.ts";
+import { atomicLoad, exchangeOwned, load, store } from "../arena/mem.ts";
 import { noteProgress } from "../sync/lock-stat.ts";
 import { spinLock, spinTrylock, spinUnlock } from "../sync/spinlock.ts";
 import { CpuMm, count } from "./cpu-mm.ts";
@@ -19,7 +19,16 @@ import { GRANULARITY_PTE, MmGlobals, setting } from "./globals.ts";
 import { addMmCounter } from "./mm.ts";
 import { MM_ANONPAGES, Mm } from "./mm-struct.ts";
 import { MmuGather, tlbFlushMmu, tlbFlushMmuTlbonly, tlbNextBatch } from "./mmu-gather.ts";
-import { Frame, folioEnd, folioHead, folioRemoveRmap, framesOf, linkSingle } from "./page.ts";
+import {
+  FRAME_REF_ONE,
+  Frame,
+  folioEnd,
+  folioHead,
+  folioRemoveRmap,
+  framesOf,
+  linkSingle,
+  MAPPED_ONCE,
+} from "./page.ts";
 import { entrySpan, PageTable, PTE_LOCK, PTE_SHIFT, PTRS_PER_TABLE, pteLockOf, tableIndex } from "./page-table.ts";
 
 /** Wait for each table's lock, or leave tables whose lock is held. */
@@ -92,57 +101,86 @@ function spendTick(cpu: Cpu, entries: number): void {
   store(cpu, cpu.mm + CpuMm.reschedIn, left > 0 ? left : every);
 }
 
-/**
- * Clears PTEs from `first` on until `last`, a due reschedule or a full gather; returns where it stopped.
- *
- * The innermost loop of everything: what does not change from page to page is read before it.
- */
+/** Clears PTEs from `first` on until `last`, a due reschedule or a full gather; returns where it stopped. */
 function* zapLocked(cpu: Cpu, mm: number, table: number, first: number, last: number): Steps<number> {
-  const { words, gather } = cpu;
-  const frames = framesOf(cpu);
   const entries = table + PageTable.entries;
-  const queue = gather + MmuGather.pages;
-  const stop = Math.min(last, first + tickBudget(cpu));
-  let capacity = load(cpu, gather + MmuGather.capacity);
-  let used = load(cpu, gather + MmuGather.used);
+  const stop = entries + Math.min(last, first + tickBudget(cpu));
   let zapped = 0;
-  let index = first;
-  while (index < stop) {
-    const pte = load(cpu, entries + index);
-    if (pte === 0) {
-      index++;
-      continue;
-    }
-    const pfn = pte >>> PTE_SHIFT;
-    let run = 1;
-    // A freed page's POISON is no single page's link: CHECKED builds meet it in `folioRun`.
-    if (linkSingle(words[frames + pfn * Frame.WORDS + Frame.link] as number)) {
-      store(cpu, entries + index, 0);
-      yield* folioRemoveRmap(cpu, pfn, 1);
-    } else {
-      run = folioRun(cpu, entries + index, pfn, stop - index);
-      for (let i = 0; i < run; i++) store(cpu, entries + index + i, 0);
-      yield* folioRemoveRmap(cpu, folioHead(cpu, pfn), run);
-      words[queue + used] = -run;
-      used++;
-    }
-    words[queue + used] = pfn;
-    used++;
+  let at = entries + first;
+  for (;;) {
+    const before = load(cpu, cpu.gather + MmuGather.used);
+    at = yield* zapOwnPages(cpu, at, stop);
+    zapped += load(cpu, cpu.gather + MmuGather.used) - before;
+    if (gatherIsFull(cpu) && !(yield* tlbNextBatch(cpu))) break;
+    if (at === stop) break;
+    const pte = load(cpu, at);
+    if (pte === 0) continue;
+    const run = yield* zapFolioRun(cpu, at, pte >>> PTE_SHIFT, stop - at);
     zapped += run;
-    index += run;
-    if (used >= capacity) {
-      if (!(yield* tlbNextBatch(cpu))) break;
-      capacity = load(cpu, gather + MmuGather.capacity);
-    }
+    at += run;
+    if (gatherIsFull(cpu) && !(yield* tlbNextBatch(cpu))) break;
   }
+  const index = at - entries;
   spendTick(cpu, index - first);
   if (zapped > 0) {
-    store(cpu, gather + MmuGather.used, used);
-    store(cpu, gather + MmuGather.needFlush, 1);
+    store(cpu, cpu.gather + MmuGather.needFlush, 1);
     count(cpu, CpuMm.ptesZapped, zapped);
     yield* addMmCounter(cpu, mm, MM_ANONPAGES, -zapped);
   }
   return index;
+}
+
+function gatherIsFull(cpu: Cpu): boolean {
+  return load(cpu, cpu.gather + MmuGather.used) >= load(cpu, cpu.gather + MmuGather.capacity);
+}
+
+/**
+ * The usual case, and the innermost loop of everything: single pages that this entry alone maps. Clears PTE words
+ * [from, to) up to the first other page, or until the gather is full; returns where it stopped. Nothing in the loop
+ * is a call once it is compiled, so what does not change is read once.
+ */
+function* zapOwnPages(cpu: Cpu, from: number, to: number): Steps<number> {
+  const { words, gather } = cpu;
+  const frames = framesOf(cpu);
+  const queue = gather + MmuGather.pages;
+  const room = queue + load(cpu, gather + MmuGather.capacity);
+  let next = queue + load(cpu, gather + MmuGather.used);
+  let at = from;
+  for (; at < to && next < room; at++) {
+    const pte = load(cpu, at);
+    if (pte === 0) continue;
+    const pfn = pte >>> PTE_SHIFT;
+    const frame = (frames + Math.imul(pfn, Frame.WORDS)) | 0;
+    // A freed page's POISON is no single page's link: CHECKED builds meet it in `zapFolioRun`.
+    if (!linkSingle(words[frame + Frame.link] as number)) break;
+    if (!(yield* exchangeOwned(cpu, frame + Frame.count, MAPPED_ONCE, FRAME_REF_ONE))) break;
+    store(cpu, at, 0);
+    words[next] = pfn;
+    next = (next + 1) | 0;
+  }
+  store(cpu, gather + MmuGather.used, next - queue);
+  return at;
+}
+
+/** Clears the PTEs from word `at` on that map pages of the folio of `pfn`, at most `limit`; returns how many. */
+function* zapFolioRun(cpu: Cpu, at: number, pfn: number, limit: number): Steps<number> {
+  const run = folioRun(cpu, at, pfn, limit);
+  for (let i = 0; i < run; i++) store(cpu, at + i, 0);
+  const head = folioHead(cpu, pfn);
+  yield* folioRemoveRmap(cpu, head, run);
+  gatherFolio(cpu, pfn, folioEnd(cpu, pfn) - head > 1 ? run : 0);
+  return run;
+}
+
+/** Queues one page (`run` 0), or `run` pages of a larger folio. There is room for both words. */
+function gatherFolio(cpu: Cpu, pfn: number, run: number): void {
+  const used = cpu.gather + MmuGather.used;
+  const next = cpu.gather + MmuGather.pages + load(cpu, used);
+  if (run > 0) {
+    store(cpu, next, -run);
+    store(cpu, next + 1, pfn);
+  } else store(cpu, next, pfn);
+  store(cpu, used, load(cpu, used) + (run > 0 ? 2 : 1));
 }
 
 /** How many PTEs from `entry` on map consecutive pages of the folio of `pfn`, which is the first; at most `limit`. */

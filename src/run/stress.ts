@@ -94,7 +94,7 @@ export async function runStress(options: StressOptions): Promise<StressResult> {
   let kills = 0;
   let shared = 0;
   let contended = 0;
-  // A kernel second passes in a hundredth of a real one, so that reapers with a delay come in time too.
+  // A kernel second passes in a real millisecond, so that reapers with a delay come in time too.
   await context.setTimerRate(1000);
   const going = (): boolean =>
     !options.stopped() &&

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CpuMm } from "../../src/mm/cpu-mm.ts";
+import { MaState } from "../../src/mm/maple-tree/index.ts";
 import { Mm } from "../../src/mm/mm-struct.ts";
 import { firstVma, lastVma, nextVma, prevVma, vmaFrom, vmaUpTo } from "../../src/mm/vma-iter.ts";
 import { vmaListNext } from "../../src/mm/vma-list.ts";
@@ -38,14 +39,14 @@ for (const [store, m] of storeMachines) {
     });
 
     it("go on from a place in the middle, both ways", () => {
-      const all: Span[] = Array.from({ length: 20 }, (_, i) => [i * 50, i * 50 + 10]);
+      const all: Span[] = Array.from({ length: 20 }, (_, i) => [i * 50, i * 50 + 1]);
       const { mm, vmas } = mapSpans(m, all);
       for (let i = 0; i < 20; i++) {
         const up: number[] = [];
-        for (let v = vmaFrom(m.cpu, mm, walk, i * 50 + 3); v !== 0; v = nextVma(m.cpu, v, walk)) up.push(v);
+        for (let v = vmaFrom(m.cpu, mm, walk, i * 50); v !== 0; v = nextVma(m.cpu, v, walk)) up.push(v);
         expect(up).toEqual(vmas.slice(i));
         const down: number[] = [];
-        for (let v = vmaUpTo(m.cpu, mm, walk, i * 50 + 3); v !== 0; v = prevVma(m.cpu, v, walk)) down.push(v);
+        for (let v = vmaUpTo(m.cpu, mm, walk, i * 50); v !== 0; v = prevVma(m.cpu, v, walk)) down.push(v);
         expect(down).toEqual(vmas.slice(0, i + 1).reverse());
       }
       endMm(m, mm);
@@ -58,6 +59,10 @@ for (const [store, m] of storeMachines) {
       ]);
       const [low, high] = vmas as [number, number];
       expect([m.words[mm + Mm.mmap], vmaListNext(m.cpu, low)]).toEqual(store === "list" ? [low, high] : [0, 0]);
+      // A walk along the links needs no state, and keeps none.
+      m.words.fill(0, walk, walk + MaState.WORDS);
+      if (store === "list") expect([nextVma(m.cpu, low, walk), prevVma(m.cpu, high, walk)]).toEqual([high, low]);
+      expect(m.words.subarray(walk, walk + MaState.WORDS).every((word) => word === 0)).toBe(true);
       endMm(m, mm);
     });
   });

@@ -148,6 +148,11 @@ describe.each(PROTOCOLS.map((protocol) => ({ name: protocol.name, protocol })))(
   });
 });
 
+it("has its delay of two seconds since v5.18, and none before", () => {
+  const delays = [v413, v414, v61, v618].map(({ reaperDelayUs }) => reaperDelayUs / 1e6);
+  expect(delays).toEqual([0, 0, 2, 2]);
+});
+
 describe("B1, the second victim that v4.13 killed too early", () => {
   const SEEDS = 1000;
 
