@@ -52,9 +52,12 @@ export const PageTableWithPteLocks = struct(
   CACHE_PAIR,
 );
 
+/** 512^level for the levels there are, and one more. */
+const ENTRY_SPANS = [0, 1, 2, 3, 4, 5].map((level) => PTRS_PER_TABLE ** level);
+
 /** Pages that one entry at `level` maps: 1, 512, 512^2, ... */
 export function entrySpan(level: number): number {
-  return PTRS_PER_TABLE ** level;
+  return ENTRY_SPANS[level] as number;
 }
 
 /** Index of virtual page `vpn` in a table at `level`. */

@@ -3,7 +3,7 @@
 import picocolors from "picocolors";
 import { blockNotes, blockTitle, renderBlock, renderNote } from "./bench-block-text.ts";
 import { lockTotals } from "./bench-metrics.ts";
-import type { BenchBlock, BenchResult, LockOperation, NativeTwin } from "./bench-result.ts";
+import type { BenchBlock, BenchResult, Cost, LockOperation, NativeTwin } from "./bench-result.ts";
 import { formatInterval } from "./comparison-table.ts";
 import { formatBytes, formatCount, formatCounted, formatNs, formatRate, formatRatio } from "./format.ts";
 import { renderGranularity } from "./granularity-text.ts";
@@ -157,7 +157,12 @@ function native(twin: NativeTwin, bold: (text: string) => string, options: Table
 
 function footer(result: BenchResult): string {
   const costs = result.costs.map(({ name, value, unit }) => {
-    return wrap(`${name}: ${unit === "ns" ? formatNs(value) : formatRate(value)}`, 0, 2);
+    return wrap(`${name}: ${formatCost(value, unit)}`, 0, 2);
   });
   return [...costs, ...result.notes.map((note) => renderNote(note, 0))].join("\n");
+}
+
+function formatCost(value: number, unit: Cost["unit"]): string {
+  if (unit === "times") return `${formatRatio(value)} times one alone`;
+  return unit === "ns" ? formatNs(value) : formatRate(value);
 }

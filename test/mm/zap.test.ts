@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
-import { OP_ADD, runToEnd } from "../../src/arena/mem.ts";
+import { runToEnd } from "../../src/arena/mem.ts";
 import { readFigures } from "../../src/machine/race.ts";
 import { CpuMm } from "../../src/mm/cpu-mm.ts";
 import { MmGlobals } from "../../src/mm/globals.ts";
@@ -15,10 +15,10 @@ import {
   acquired,
   balances,
   buildMm,
+  countStep,
   endMm,
   everySeed,
   faultsOf,
-  frameOf,
   full,
   gatherAt,
   type MmMachine,
@@ -26,9 +26,10 @@ import {
   mmMachine,
   type Op,
   pagesInUse,
-  pfnOfWord,
   presentPages,
   readPtes,
+  refs,
+  rmaps,
   rss,
   tableAt,
   tlbAt,
@@ -183,14 +184,14 @@ function* unmapGathered(cpu: Cpu, mm: number, ranges: readonly number[]): Steps<
 }
 
 describe("folios", () => {
-  /** Additions to count words of mapped frames while [start, end) is zapped: [head's distance to the first frame, addend]. */
+  /** What is added to counts of mapped frames while [start, end) is zapped: [head's distance to the first frame, sum]. */
   function frameSteps(m: MmMachine, mm: number, start: number, end: number): [number, number][] {
     const mapped = new Set(readPtes(m, mm).values());
     const first = Math.min(...mapped);
     const steps: [number, number][] = [];
-    const seen = ({ kind, word, a }: Op): void => {
-      const pfn = pfnOfWord(m, word);
-      if (kind === OP_ADD && mapped.has(pfn) && word === frameOf(m, pfn)) steps.push([pfn - first, a]);
+    const seen = (op: Op): void => {
+      const step = countStep(m, op);
+      if (step !== undefined && mapped.has(step.pfn)) steps.push([step.pfn - first, step.by]);
     };
     runToEnd(zap(m.handle(0, watchingPort(seen)), mm, start, end));
     return steps;
@@ -254,6 +255,27 @@ describe("folios", () => {
   });
 });
 
+describe("a page that somebody else holds too", () => {
+  it("is unmapped like the others, among them, and lives until the last reference goes", () => {
+    for (const minFreePages of [0, 200]) {
+      const m = mmMachine({ minFreePages, frames: 450 });
+      const mm = buildMm(m, [full(0, 30), full(32, 8, { folioOrder: 2 })]);
+      const before = pagesInUse(m);
+      const held = [3, 4, 7, 8, 15, 29].map((vpn) => readPtes(m, mm).get(vpn) as number);
+      for (const pfn of held) runToEnd(getPage(m.cpu, pfn));
+      whileShort(m, () => runToEnd(zap(m.cpu, mm, 0, 40)));
+      expect([mappedPages(m, mm), rss(m, mm)]).toEqual([[], 0]);
+      expect(pagesInUse(m)).toBe(before - 38 + held.length);
+      for (const pfn of held) {
+        expect([refs(m, pfn), rmaps(m, pfn)]).toEqual([1, 0]);
+        runToEnd(putPage(m.cpu, pfn));
+      }
+      endMm(m, mm);
+      expect(faultsOf(m)).toEqual([]);
+    }
+  });
+});
+
 describe("a full gather", () => {
   it("is flushed under the lock, and its pages are freed after it", () => {
     // Too short of memory for a batch page: the gather holds 8 pages.
@@ -262,12 +284,11 @@ describe("a full gather", () => {
     const lock = tableAt(m, mm, 0) + PageTable.lock;
     m.words[gatherAt(m, 0) + MmuGather.flushes] = 0;
     const events: string[] = [];
-    const seen = ({ kind, word, a }: Op): void => {
-      if (kind !== OP_ADD) return;
+    const seen = (op: Op): void => {
       const locked = m.words[lock] === 0 ? "unlocked" : "locked";
-      const pfn = pfnOfWord(m, word);
-      if (word === tlbAt(m, 0) + CpuTlb.generation) events.push(`flush ${locked}`);
-      else if (pfn >= 0) events.push(`${a <= -(1 << 16) ? "rmap" : "put"} ${locked}`);
+      const step = countStep(m, op);
+      if (op.word === tlbAt(m, 0) + CpuTlb.generation) events.push(`flush ${locked}`);
+      else if (step !== undefined) events.push(`${step.by <= -(1 << 16) ? "rmap" : "put"} ${locked}`);
     };
     whileShort(m, () => runToEnd(zap(m.handle(0, watchingPort(seen)), mm, 0, 20)));
     const bundle = [...Array(8).fill("rmap locked"), "flush locked", ...Array(8).fill("put unlocked")];

@@ -12,6 +12,7 @@ import { packageVersion } from "../version.ts";
 import { HangError } from "../watchdog.ts";
 import { type BlockRequest, measureBlock } from "./block.ts";
 import { soloRate, timerScale } from "./calibrate.ts";
+import { scalingCeiling } from "./ceiling.ts";
 import { BenchContext, type BenchHooks, Interrupted } from "./context.ts";
 import { measureCosts } from "./costs.ts";
 import { timeLockOperations } from "./lock-operations.ts";
@@ -28,7 +29,7 @@ interface Sizes {
   readonly calibrationPages: number;
 }
 
-const FULL: Sizes = { pages: null, sidePages: 2 ** 18, sidePairs: 10, warmups: 2, calibrationPages: 2 ** 19 };
+const FULL: Sizes = { pages: null, sidePages: 2 ** 18, sidePairs: 10, warmups: 2, calibrationPages: 2 ** 20 };
 const QUICK: Sizes = { pages: 2 ** 14, sidePages: 2 ** 13, sidePairs: 2, warmups: 1, calibrationPages: 2 ** 14 };
 
 /** One for all, so that a kernel second is the same whatever is measured, and a broken protocol breaks in its block. */
@@ -51,7 +52,7 @@ interface Findings {
   readonly allocators: RawBlock[];
   lockOperations: readonly LockOperation[];
   native: RawNative;
-  costs: readonly Cost[];
+  readonly costs: Cost[];
   readonly notes: string[];
 }
 
@@ -110,18 +111,22 @@ async function measureAll(context: BenchContext, request: BenchRequest, findings
     return;
   }
   if (request.smaps === null) await measureSides(context, request, sizes, findings);
-  findings.costs = await measureCosts(context, sizes.sidePages, Math.min(request.pairs, sizes.sidePairs), seed);
+  const pairs = Math.min(request.pairs, sizes.sidePairs);
+  for (const frames of FRAME_ORDERS) {
+    const value = await scalingCeiling(context, sizes.calibrationPages, frames, pairs, seed);
+    findings.costs.push({
+      name: `what a second CPU is worth here (two unrelated victims), ${frames} frames`,
+      value,
+      unit: "times",
+    });
+  }
+  findings.costs.push(...(await measureCosts(context, sizes.sidePages, pairs, seed)));
   context.throwIfStopped();
   context.hooks.progress("lock operations");
   findings.lockOperations = await timeLockOperations(request.quick);
   context.throwIfStopped();
   context.hooks.progress("the same loop in C");
-  findings.native = await measureNativeTwin(
-    context,
-    sizes.calibrationPages,
-    Math.min(request.pairs, sizes.sidePairs),
-    seed,
-  );
+  findings.native = await measureNativeTwin(context, sizes.calibrationPages, pairs, seed);
 }
 
 /** Which of the variants under test come from files, so that a result says what it rests on. */

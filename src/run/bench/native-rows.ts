@@ -8,7 +8,8 @@ import type { BenchContext } from "./context.ts";
 import type { RawNative, RawNativeRow } from "./record.ts";
 
 const LAYOUT = "vmas-2m";
-const WARM_UPS = 4;
+/** Runs until the compiler of the JavaScript side has settled. */
+const WARM_UPS = 12;
 
 /** One row per order of frames; absent, with the reason, where there is no C compiler. */
 export async function measureNativeTwin(

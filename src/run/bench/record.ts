@@ -46,11 +46,11 @@ export interface TimerScale {
   readonly soloPagesPerSecond: number | null;
 }
 
-/** Something that measuring itself costs, or that a check costs. */
+/** What measuring itself costs, what a check costs, and what the machine can give. */
 export interface Cost {
   readonly name: string;
   readonly value: number;
-  readonly unit: "ns" | "pages/s";
+  readonly unit: "ns" | "pages/s" | "times";
 }
 
 export interface BenchOptions {
