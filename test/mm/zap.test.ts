@@ -7,6 +7,8 @@ import { CpuMm } from "../../src/mm/cpu-mm.ts";
 import { MmGlobals } from "../../src/mm/globals.ts";
 import { Mm } from "../../src/mm/mm-struct.ts";
 import { MmuGather, tlbFinishMmu, tlbGatherMmu } from "../../src/mm/mmu-gather.ts";
+import { getPage } from "../../src/mm/page.ts";
+import { putPage } from "../../src/mm/page-alloc.ts";
 import { PageTable, PTE_LOCK, PTE_PRESENT, PTE_SHIFT, PTRS_PER_TABLE } from "../../src/mm/page-table.ts";
 import { CpuTlb } from "../../src/mm/tlb.ts";
 import { unmapPageRange, ZAP_TRY, ZAP_WAIT } from "../../src/mm/zap.ts";
