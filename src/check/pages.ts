@@ -22,7 +22,7 @@ export const pageAccounting: Invariant = {
       const { allocated } = checkPageAccounting(words, map.root, cpuPcps);
       return allocated === 0 ? [] : [`${allocated} pages are still in use`];
     } catch (error) {
-      if (error instanceof Violation) return [error.message];
+      if (error instanceof Violation) return [error.message.replace(/^I2: /, "")];
       throw error;
     }
   },

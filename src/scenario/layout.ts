@@ -63,7 +63,7 @@ export const USER_VPN_5LEVEL = 2 ** 44;
 export const LAYOUT_START_VPN = 0x5_5000_0000;
 
 /** Largest folio order, as the kernel's MAX_PAGE_ORDER. */
-const MAX_FOLIO_ORDER = 10;
+const MAX_FOLIO_ORDER = 9;
 
 export function presentPages(vma: LayoutVma): number {
   if (vma.present === "all") return vma.pages;

@@ -35,6 +35,7 @@ import {
   everySeed,
   faultsOf,
   frameOf,
+  inUse,
   type MmMachine,
   mappedPages,
   mmMachine,
@@ -49,6 +50,8 @@ import {
 } from "./mm-machine.ts";
 
 const SEEDS = 1000;
+/** One seed in so many is torn down and looked at by every invariant. */
+const THOROUGH = 4;
 
 /** An mm with one VMA of pages [start, start + 16) and no page in it. */
 function stage(m: MmMachine, start = 0x40): { mm: number; vma: number; start: number } {
@@ -112,11 +115,12 @@ describe("doAnonymousPage", () => {
       everySeed(m, {
         programs: [fault, fault],
         seeds: SEEDS,
-        look: (outcome) => {
+        look: (outcome, seed) => {
           expect(outcome.state === "finished" && outcome.results).toEqual([VM_FAULT_DONE, VM_FAULT_DONE]);
           expect([mappedPages(m, mm), rss(m, mm)]).toEqual([[start], 1]);
           expect(m.words[mm + Mm.pgtablesBytes]).toBe(3 * 4096);
-          expect(balances(m)).toMatchObject({ pages: 5, tables: 4, anonVmas: 1 });
+          expect([inUse(m, MmGlobals.tables), inUse(m, MmGlobals.anonVmas)]).toEqual([4, 1]);
+          if (seed % THOROUGH !== 0) return;
           endMm(m, mm);
           expect(faultsOf(m)).toEqual([]);
         },
@@ -245,9 +249,10 @@ describe("a fault against the reaper", () => {
     everySeed(m, {
       programs: [(cpu) => doAnonymousPage(cpu, mm, vma, start), (cpu) => reap(cpu, mm, start)],
       seeds: SEEDS,
-      look: (outcome) => {
+      look: (outcome, seed) => {
         if (outcome.state === "finished") results[outcome.results[0] as number]!++;
         expect([mappedPages(m, mm), rss(m, mm)]).toEqual([[start + 15], 1]);
+        if (seed % THOROUGH !== 0) return;
         endMm(m, mm);
         expect(faultsOf(m)).toEqual([]);
       },

@@ -66,7 +66,7 @@ test.each<[string, Layout, string]>([
     layoutOf({ startVpn: 2 ** 44 - 1, pages: 2 }),
     "layout mine: VMA 0: ends beyond page 17592186044416, where user space ends",
   ],
-  ["folio order", layoutOf({ folioOrder: 11 }), "layout mine: VMA 0: folioOrder 11, expected 0..10"],
+  ["folio order", layoutOf({ folioOrder: 11 }), "layout mine: VMA 0: folioOrder 11, expected 0..9"],
   ["odd runs", layoutOf({ present: [1] }), "layout mine: VMA 0: present has 1 numbers, expected [offset, count, ...]"],
   ["empty run", layoutOf({ present: [1, 0] }), "layout mine: VMA 0: run 0 is [1, 0]"],
   ["touching runs", layoutOf({ present: [1, 2, 3, 1] }), "layout mine: VMA 0: run 1 begins at 3, expected more than 3"],
