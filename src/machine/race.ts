@@ -16,6 +16,7 @@ import { type LockKind, lockClassKinds, lockClassNames, MAX_LOCK_CLASSES } from 
 import { killTask, switchTo, Task, taskAt } from "../task/task.ts";
 import { buildAddressSpace, type FrameOrder, type Mapping } from "./address-space.ts";
 import { elementOf, type MachineMap } from "./memory-map.ts";
+import { putPageChain, takeAllPages } from "./page-chain.ts";
 import { findProtocol } from "./roles.ts";
 
 export const REAPERS = ["mrelease", "kthread", "none"] as const;
@@ -31,12 +32,16 @@ export interface RaceSetup {
   readonly frames: FrameOrder;
   readonly seed: number;
   readonly reaper: Reaper;
+  /** Somebody else takes all free memory down to the watermarks, as before an OOM kill. Default false. */
+  readonly exhausted?: boolean;
 }
 
 export interface StagedRace {
   /** Word addresses. */
   readonly mm: number;
   readonly task: number;
+  /** First page of those that somebody else holds, each naming the next in its content; 0 for none. */
+  readonly hog: number;
 }
 
 /**
@@ -60,14 +65,15 @@ export function* stageRace(cpu: Cpu, setup: RaceSetup): Steps<StagedRace> {
   }
   // A new victim starts with an empty token: the kill woke nobody who slept.
   yield* atomicStore(cpu, cpu.sync + CpuSync.parkToken, 0);
-  return { mm, task };
+  return { mm, task, hog: setup.exhausted ? yield* takeAllPages(cpu) : 0 };
 }
 
 /**
  * After the roles: the victim's signal_struct goes, and with it the pin that `markOomVictim` took. `unusedPin` is the
- * mm that was pinned for an mrelease caller who did not run, 0 when he did.
+ * mm that was pinned for an mrelease caller who did not run, 0 when he did; `hog` is `StagedRace.hog`.
  */
-export function* endRace(cpu: Cpu, unusedPin: number): Steps<void> {
+export function* endRace(cpu: Cpu, unusedPin: number, hog = 0): Steps<void> {
+  yield* putPageChain(cpu, hog);
   if (unusedPin !== 0) yield* mmdrop(cpu, unusedPin);
   yield* putOomMm(cpu, taskAt(cpu, VICTIM_SLOT));
 }

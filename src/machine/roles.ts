@@ -4,13 +4,12 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { load, nowNs, nowUs, store } from "../arena/mem.ts";
+import { nowNs, nowUs } from "../arena/mem.ts";
 import { UsageError } from "../base/errors.ts";
 import { CpuMm, stamp } from "../mm/cpu-mm.ts";
 import { mmapReadLock, mmapReadUnlock } from "../mm/mmap-lock.ts";
 import { tlbFinishMmu, tlbGatherMmu } from "../mm/mmu-gather.ts";
-import { Frame, framesOf } from "../mm/page.ts";
-import { allocPages, GFP_KERNEL, putPage } from "../mm/page-alloc.ts";
+import { allocPages, GFP_KERNEL } from "../mm/page-alloc.ts";
 import type { TraversalOrder } from "../mm/traversal/order.ts";
 import { unmapVmas } from "../mm/unmap.ts";
 import { mreleaseReap } from "../oom/process-mrelease.ts";
@@ -23,6 +22,7 @@ import { currentTask } from "../task/task.ts";
 import { ALLOC_STALL_BEGIN, ALLOC_STALL_END } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 import { allOrders, allProtocols } from "./adopt.ts";
+import { chainPage, putPageChain } from "./page-chain.ts";
 
 /** Variants by name, adopted ones too; throws UsageError that lists what there is. */
 export function findProtocol(name: string): Protocol {
@@ -108,16 +108,11 @@ function* allocator(cpu: Cpu, params: { readonly pages: number }): Steps<Allocat
       stallUs += waited;
       longestStallUs = Math.max(longestStallUs, waited);
     }
-    store(cpu, framesOf(cpu) + pfn * Frame.WORDS + Frame.data, chain);
-    chain = pfn;
+    chain = chainPage(cpu, pfn, chain);
     got++;
     noteProgress(cpu);
   }
-  while (chain !== 0) {
-    const next = load(cpu, framesOf(cpu) + chain * Frame.WORDS + Frame.data);
-    yield* putPage(cpu, chain);
-    chain = next;
-  }
+  yield* putPageChain(cpu, chain);
   stamp(cpu, CpuMm.finishedNs, nowNs(cpu));
   return { allocated: params.pages, stalls, stallUs, longestStallUs };
 }

@@ -91,7 +91,9 @@ export class RaceHost {
 
   #stage(): StagedRace {
     const cpu = this.#kernel.cpuOf(this.words, this.map, VICTIM, this.#kernel.soloPort());
-    const staged = this.#kernel.runToEnd(this.#kernel.stageRace(cpu, this.options));
+    const staged = this.#kernel.runToEnd(
+      this.#kernel.stageRace(cpu, { ...this.options, exhausted: this.options.allocators > 0 }),
+    );
     this.#kernel.resetFigures(this.words, this.map);
     return staged;
   }
@@ -131,7 +133,7 @@ export class RaceHost {
     const unusedPin = order === null && this.options.reaper === "mrelease" ? this.#staged.mm : 0;
     const actors = this.#actors(result);
     const boot = this.#kernel.cpuOf(this.words, this.map, VICTIM, this.#kernel.soloPort());
-    this.#kernel.runToEnd(this.#kernel.endRace(boot, unusedPin));
+    this.#kernel.runToEnd(this.#kernel.endRace(boot, unusedPin, this.#staged.hog));
     const [broken] = this.#kernel.findViolations(this.words, this.map);
     if (broken) throw broken;
     const racers = actors.filter((actor) => actor.role !== "allocator");
@@ -152,7 +154,8 @@ export class RaceHost {
     if (order !== null && reaper === "kthread") {
       all.push({ cpu: REAPER, role: "kthread", params: { task: this.#staged.task, protocol, order } });
     }
-    const pages = this.map.shape.frames - SPARE_FRAMES - Math.ceil(this.pages / 2);
+    // Memory is exhausted when the race begins, so all that they get is the victim's.
+    const pages = Math.floor(this.pages / 2);
     for (let i = 0; i < allocators; i++) {
       all.push({ cpu: FIRST_ALLOCATOR + i, role: "allocator", params: { pages: Math.floor(pages / allocators) } });
     }
