@@ -2,8 +2,8 @@
  * v6.18 (5e1953dc71af, September 2025): mm/mmap.c exit_mmap, mm/oom_kill.c oom_reap_task_mm and process_mrelease.
  *
  * Locks and flags as in v6.1. New: the reaper walks the VMAs from the other end, so the two sides meet once instead
- * of walking through the same page tables. Since v6.3 an mm without VMAs passes through the write-locked part too;
- * here it does in both. The kthread's finish event is traced on every try that started.
+ * of walking through the same page tables. In v6.1 an mm without VMAs left early, later it passes through the
+ * write-locked part as well; here it does in both. The kthread's finish event is traced on every try that started.
  */
 
 import type { Cpu, Steps } from "../../arena/cpu.ts";

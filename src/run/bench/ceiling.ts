@@ -6,10 +6,10 @@
 
 import { median } from "../../base/median.ts";
 import type { FrameOrder } from "../../machine/address-space.ts";
-import { buildLayout } from "../../scenario/layouts/index.ts";
 import type { Crew } from "../parallel.ts";
-import { RaceHost } from "../race-host.ts";
+import type { RaceHost } from "../race-host.ts";
 import { BenchContext } from "./context.ts";
+import { hostLoneVictim } from "./lone-victim.ts";
 
 const WARM_UPS = 4;
 
@@ -26,7 +26,9 @@ export async function scalingCeiling(
 ): Promise<number> {
   const other = await BenchContext.open("parallel", context.hooks);
   try {
-    const sides = [context, other].map((one): Side => ({ context: one, host: victimOf(one, pages, frames, seed) }));
+    const sides = [context, other].map(
+      (one): Side => ({ context: one, host: hostLoneVictim(one, { pages, frames, seed }) }),
+    );
     const first = sides[0] as Side;
     const gains: number[] = [];
     for (let pair = -WARM_UPS; pair < pairs; pair++) {
@@ -53,20 +55,4 @@ async function phasesOf(sides: readonly Side[]): Promise<number[]> {
   for (const { host } of sides) host.reset();
   const trials = await Promise.all(sides.map(({ host }, i) => host.run(crews[i] as Crew, null)));
   return trials.map(({ phaseNs }) => phaseNs);
-}
-
-function victimOf(context: BenchContext, pages: number, frames: FrameOrder, seed: number): RaceHost {
-  const layout = buildLayout("vmas-2m", { pages, vmas: Math.max(1, Math.floor(pages / 512)), seed });
-  return new RaceHost(context.kernel, {
-    mappings: layout.vmas,
-    levels: 4,
-    frames,
-    protocol: "v6.1",
-    lockGranularity: "table",
-    reaper: "none",
-    allocators: 0,
-    seed,
-    traceEvents: 0,
-    lockOrder: false,
-  });
 }

@@ -1,10 +1,9 @@
 /** What measuring and checking cost: the clock, the trace ring switched on, and every check of the stress build. */
 
 import { median } from "../../base/median.ts";
-import type { FrameOrder } from "../../machine/address-space.ts";
-import { buildLayout } from "../../scenario/layouts/index.ts";
-import { RaceHost } from "../race-host.ts";
+import type { RaceHost } from "../race-host.ts";
 import { BenchContext } from "./context.ts";
+import { hostLoneVictim } from "./lone-victim.ts";
 import type { Cost } from "./record.ts";
 
 const TRACE_EVENTS = 4096;
@@ -30,20 +29,7 @@ async function pairedRates(
 }
 
 function hostOf(context: BenchContext, pages: number, traceEvents: number, seed: number): RaceHost {
-  const frames: FrameOrder = "sequential";
-  const layout = buildLayout("vmas-2m", { pages, vmas: Math.max(1, Math.floor(pages / 512)), seed });
-  return new RaceHost(context.kernel, {
-    mappings: layout.vmas,
-    levels: 4,
-    frames,
-    protocol: "v6.1",
-    lockGranularity: "table",
-    reaper: "none",
-    allocators: 0,
-    seed,
-    traceEvents,
-    lockOrder: false,
-  });
+  return hostLoneVictim(context, { pages, frames: "sequential", seed, traceEvents });
 }
 
 /** Measures them on `pages` pages; a few seconds. */

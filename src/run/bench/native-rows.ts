@@ -1,13 +1,11 @@
 /** oomrace beside the same loop in C: the unmapping of one victim, alone, over one arena image. */
 
 import { FRAME_ORDERS, type FrameOrder } from "../../machine/address-space.ts";
-import { buildLayout } from "../../scenario/layouts/index.ts";
 import { runNativeTwin, type TwinResult, type TwinRun } from "../native-twin.ts";
-import { RaceHost } from "../race-host.ts";
 import type { BenchContext } from "./context.ts";
+import { hostLoneVictim, LONE_VICTIM_LAYOUT } from "./lone-victim.ts";
 import type { RawNative, RawNativeRow } from "./record.ts";
 
-const LAYOUT = "vmas-2m";
 /** Runs until the compiler of the JavaScript side has settled. */
 const WARM_UPS = 12;
 
@@ -36,19 +34,7 @@ async function runTwin(
   frames: FrameOrder,
   seed: number,
 ): Promise<TwinResult> {
-  const layout = buildLayout(LAYOUT, { pages, vmas: Math.max(1, Math.floor(pages / 512)), seed });
-  const host = new RaceHost(context.kernel, {
-    mappings: layout.vmas,
-    levels: 4,
-    frames,
-    protocol: "v6.1",
-    lockGranularity: "table",
-    reaper: "none",
-    allocators: 0,
-    seed,
-    traceEvents: 0,
-    lockOrder: false,
-  });
+  const host = hostLoneVictim(context, { pages, frames, seed });
   return runNativeTwin({
     stage: host.twinStage,
     crew: await context.crewFor(host),
@@ -63,7 +49,7 @@ function rowOf(result: Extract<TwinResult, { available: true }>, frames: FrameOr
   const solo = result.pairs.solo ?? [];
   const wallNs = (run: TwinRun): number => Math.max(...run.actors.map((actor) => actor.wallNs));
   return {
-    layout: LAYOUT,
+    layout: LONE_VICTIM_LAYOUT,
     frames,
     pages,
     oomraceNs: solo.map(({ js }) => wallNs(js)),
