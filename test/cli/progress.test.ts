@@ -1,14 +1,14 @@
-import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
 import { progressLine } from "../../src/cli/progress.ts";
 
 /** A standard error of `columns`, and what was written to it. */
 function stream(isTTY: boolean, columns = 40): { out: NodeJS.WriteStream; text: () => string } {
-  const pipe = new PassThrough();
-  return {
-    out: Object.assign(pipe, { isTTY, columns }) as unknown as NodeJS.WriteStream,
-    text: () => String(pipe.read() ?? ""),
+  let written = "";
+  const write = (text: string): boolean => {
+    written += text;
+    return true;
   };
+  return { out: { isTTY, columns, write } as unknown as NodeJS.WriteStream, text: () => written };
 }
 
 const START = "\r\u001b[K";
