@@ -14,10 +14,3 @@ export function hashString(text: string, seed = 0x811c9dc5): number {
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return hash | 0;
 }
-
-/** FNV-1a over 32-bit words `[from, to)`, as a signed 32-bit word. */
-export function hashWords(words: Int32Array, from = 0, to = words.length): number {
-  let hash = 0x811c9dc5;
-  for (let i = from; i < to; i++) hash = Math.imul(hash ^ (words[i] as number), 0x01000193);
-  return hash | 0;
-}

@@ -76,7 +76,7 @@ function* zapPteRange(cpu: Cpu, mm: number, table: number, first: number, last: 
     if (mode === ZAP_WAIT) yield* spinLock(cpu, lock, PTE_LOCK);
     else if (!(yield* spinTrylock(cpu, lock, PTE_LOCK))) return false;
     index = yield* zapLocked(cpu, mm, table, index, perPte ? index + 1 : last);
-    const full = load(cpu, cpu.gather + MmuGather.used) >= load(cpu, cpu.gather + MmuGather.capacity);
+    const full = gatherIsFull(cpu);
     if (full) yield* tlbFlushMmuTlbonly(cpu);
     yield* spinUnlock(cpu, lock, PTE_LOCK);
     if (full) yield* tlbFlushMmu(cpu);

@@ -52,7 +52,6 @@ export interface LayoutCounts {
   readonly levels: 4 | 5;
 }
 
-export const PAGE_SIZE = 4096;
 /** Pages that one PTE table maps. */
 export const PTRS_PER_PTE = 512;
 /** First virtual page number above user space with four levels (47-bit user addresses, x86-64). */

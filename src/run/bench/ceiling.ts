@@ -15,7 +15,7 @@ const WARM_UPS = 4;
 
 /**
  * Unmapping rate of two independent victims at once over that of one alone: 2 is perfect, 1 is no gain. Median over
- * `pairs` rounds of alone, both, both, alone.
+ * `pairs` rounds of alone, both, alone.
  */
 export async function scalingCeiling(
   context: BenchContext,
