@@ -80,6 +80,8 @@ static int32_t zapLocked(const Cpu *cpu, Addr mm, Addr table, int32_t first, int
     store(cpu, gather + MmuGather_used, used);
     store(cpu, gather + MmuGather_needFlush, 1);
     count(cpu, CpuMm_ptesZapped, zapped);
+    if (setting(cpu, MmGlobals_lockGranularity) != GRANULARITY_PTE)
+      store(cpu, table + PageTable_present, load(cpu, table + PageTable_present) - zapped);
     fetchAdd(cpu, mm + Mm_rss + MM_ANONPAGES, -zapped);
   }
   return index;
@@ -90,7 +92,8 @@ static void zapPteRange(const Cpu *cpu, Addr mm, Addr table, int32_t first, int3
   for (int32_t index = first; index < last;) {
     Addr lock = pteLockOf(cpu, mm, table, index);
     spinLock(cpu, lock, CLASS_pte_lock);
-    index = zapLocked(cpu, mm, table, index, perPte ? index + 1 : last);
+    bool empty = !perPte && load(cpu, table + PageTable_present) == 0;
+    index = empty ? last : zapLocked(cpu, mm, table, index, perPte ? index + 1 : last);
     bool full = load(cpu, cpu->gather + MmuGather_used) >= load(cpu, cpu->gather + MmuGather_capacity);
     if (full) tlbFlushMmuTlbonly(cpu);
     spinUnlock(cpu, lock, CLASS_pte_lock);

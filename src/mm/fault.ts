@@ -15,6 +15,7 @@ import { Frame, folioAddRmap, folioRefAdd, framesOf, PAGE_TYPE_ANON, pageSetOwne
 import { allocPages, GFP_KERNEL, putPage } from "./page-alloc.ts";
 import {
   findPteTable,
+  notePresent,
   PageTable,
   PTE_LOCK,
   PTE_PRESENT,
@@ -67,7 +68,7 @@ export function* mapAnonymousFolio(
   }
   const lock = pteLockOf(cpu, mm, table, index);
   yield* spinLock(cpu, lock, PTE_LOCK);
-  const result = yield* installLocked(cpu, mm, table + PageTable.entries + index, pfn, order);
+  const result = yield* installLocked(cpu, mm, table, index, pfn, order);
   yield* spinUnlock(cpu, lock, PTE_LOCK);
   if (result !== VM_FAULT_DONE) yield* putPage(cpu, pfn);
   return result === RACED ? VM_FAULT_DONE : result;
@@ -77,17 +78,19 @@ export function* mapAnonymousFolio(
 const RACED = 3;
 
 /**
- * Fills the PTEs from `entry` on. Caller holds their lock, so the test of MMF_UNSTABLE cannot be overtaken: a reaper
+ * Fills the PTEs of `table` from `index` on. Caller holds their lock, so the test of MMF_UNSTABLE cannot be overtaken: a reaper
  * that set it later takes this lock later, and zaps what is installed here.
  */
-function* installLocked(cpu: Cpu, mm: number, entry: number, pfn: number, order: number): Steps<number> {
+function* installLocked(cpu: Cpu, mm: number, table: number, index: number, pfn: number, order: number): Steps<number> {
   const pages = 1 << order;
+  const entry = table + PageTable.entries + index;
   for (let i = 0; i < pages; i++) if (load(cpu, entry + i) !== 0) return RACED;
   if (yield* mmFlagSet(cpu, mm, MMF_UNSTABLE)) return VM_FAULT_SIGBUS;
   if (pages > 1) yield* folioRefAdd(cpu, pfn, pages - 1);
   yield* folioAddRmap(cpu, pfn, pages);
   yield* addMmCounter(cpu, mm, MM_ANONPAGES, pages);
   for (let i = 0; i < pages; i++) store(cpu, entry + i, ((pfn + i) << PTE_SHIFT) | PTE_PRESENT | PTE_WRITE);
+  notePresent(cpu, table, pages);
   return VM_FAULT_DONE;
 }
 

@@ -10,9 +10,10 @@ import type { Cpu, Steps } from "../arena/cpu.ts";
 import { atomicLoad, atomicStore, fetchAdd, load, store } from "../arena/mem.ts";
 import { CACHE_LINE, CACHE_PAIR, struct } from "../arena/struct.ts";
 import { assert } from "../base/assert.ts";
+import { Violation } from "../base/errors.ts";
 import { lockClass } from "../sync/lock-class.ts";
 import { Spinlock, spinLock, spinUnlock } from "../sync/spinlock.ts";
-import { GRANULARITY_MM, GRANULARITY_TABLE, MmGlobals, setting } from "./globals.ts";
+import { GRANULARITY_MM, GRANULARITY_PTE, GRANULARITY_TABLE, MmGlobals, setting } from "./globals.ts";
 import { Mm, PAGE_TABLE_LOCK, TABLE_BYTES } from "./mm-struct.ts";
 import { Frame, framesOf, PAGE_TYPE_TABLE, pageSetOwner } from "./page.ts";
 import { allocPages, GFP_KERNEL, putPage } from "./page-alloc.ts";
@@ -38,8 +39,10 @@ export const PageTable = struct(
     pfn: 1,
     /** Next table queued for freeing on a gather. */
     nextFree: 1,
-    /** Guards the PTEs of a level-0 table. */
+    /** Guards the PTEs of a level-0 table, and `present`. */
     lock: { words: Spinlock.WORDS, align: CACHE_LINE },
+    /** Level 0, unless every PTE has its own lock: entries that are not 0. Beside the lock, so it comes with it. */
+    present: 1,
     entries: { words: PTRS_PER_TABLE, align: CACHE_PAIR },
   },
   CACHE_PAIR,
@@ -73,6 +76,19 @@ export function pteLockOf(cpu: Cpu, mm: number, table: number, index: number): n
   return table + PageTableWithPteLocks.pteLocks + index;
 }
 
+/**
+ * Adds to the count of a level-0 table's entries. Caller holds its PTE lock; where every PTE has its own, nobody counts.
+ */
+export function notePresent(cpu: Cpu, table: number, entries: number): void {
+  if (setting(cpu, MmGlobals.lockGranularity) === GRANULARITY_PTE) return;
+  store(cpu, table + PageTable.present, load(cpu, table + PageTable.present) + entries);
+}
+
+/** Whether a level-0 table is known to have no entries; false where nobody counts. Caller holds its PTE lock. */
+export function tableIsEmpty(cpu: Cpu, table: number): boolean {
+  return setting(cpu, MmGlobals.lockGranularity) !== GRANULARITY_PTE && load(cpu, table + PageTable.present) === 0;
+}
+
 /** A zeroed table on a frame of its own, not yet reachable; 0 when out of memory. */
 export function* allocTable(cpu: Cpu, mm: number): Steps<number> {
   const pfn = yield* allocPages(cpu, 0, GFP_KERNEL);
@@ -90,9 +106,18 @@ export function* allocTable(cpu: Cpu, mm: number): Steps<number> {
 
 /** Gives a table and its frame back. No walker can reach it any more. */
 export function* freeTable(cpu: Cpu, table: number): Steps<void> {
+  if (CHECKED) requireEmpty(cpu, table);
   const pfn = load(cpu, table + PageTable.pfn);
   yield* slabFree(cpu, cpu.machine + MmGlobals.tables, table);
   yield* putPage(cpu, pfn);
+}
+
+function requireEmpty(cpu: Cpu, table: number): void {
+  let entries = 0;
+  for (let i = 0; i < PTRS_PER_TABLE; i++) if (load(cpu, table + PageTable.entries + i) !== 0) entries++;
+  if (entries === 0) return;
+  const counted = load(cpu, table + PageTable.present);
+  throw new Violation("I3", `freeTable: ${entries} entries are still in use, the table's count says ${counted}`);
 }
 
 /** The entry's table, allocated and published if there is none yet (`__pte_alloc`); 0 when out of memory. */

@@ -29,7 +29,17 @@ import {
   linkSingle,
   MAPPED_ONCE,
 } from "./page.ts";
-import { entrySpan, PageTable, PTE_LOCK, PTE_SHIFT, PTRS_PER_TABLE, pteLockOf, tableIndex } from "./page-table.ts";
+import {
+  entrySpan,
+  notePresent,
+  PageTable,
+  PTE_LOCK,
+  PTE_SHIFT,
+  PTRS_PER_TABLE,
+  pteLockOf,
+  tableIndex,
+  tableIsEmpty,
+} from "./page-table.ts";
 
 /** Wait for each table's lock, or leave tables whose lock is held. */
 export const ZAP_WAIT = 0;
@@ -68,14 +78,21 @@ function* zapTable(
   return true;
 }
 
-/** `zap_pte_range`: entries [first, last) of one level-0 table. */
+/**
+ * `zap_pte_range`: entries [first, last) of one level-0 table.
+ *
+ * A table that somebody else has emptied costs its lock and no more. The kernel reads all 512 entries, for a hundredth
+ * of what unmapping them costs it; here, where a page costs 10 ns in place of 320, reading them from the other CPU's
+ * cache would cost a third, and each side's walk through what the other has done would hide what the orders differ in.
+ */
 function* zapPteRange(cpu: Cpu, mm: number, table: number, first: number, last: number, mode: number): Steps<boolean> {
   const perPte = setting(cpu, MmGlobals.lockGranularity) === GRANULARITY_PTE;
   for (let index = first; index < last; ) {
     const lock = pteLockOf(cpu, mm, table, index);
     if (mode === ZAP_WAIT) yield* spinLock(cpu, lock, PTE_LOCK);
     else if (!(yield* spinTrylock(cpu, lock, PTE_LOCK))) return false;
-    index = yield* zapLocked(cpu, mm, table, index, perPte ? index + 1 : last);
+    if (tableIsEmpty(cpu, table)) index = last;
+    else index = yield* zapLocked(cpu, mm, table, index, perPte ? index + 1 : last);
     const full = gatherIsFull(cpu);
     if (full) yield* tlbFlushMmuTlbonly(cpu);
     yield* spinUnlock(cpu, lock, PTE_LOCK);
@@ -125,6 +142,7 @@ function* zapLocked(cpu: Cpu, mm: number, table: number, first: number, last: nu
   if (zapped > 0) {
     store(cpu, cpu.gather + MmuGather.needFlush, 1);
     count(cpu, CpuMm.ptesZapped, zapped);
+    notePresent(cpu, table, -zapped);
     yield* addMmCounter(cpu, mm, MM_ANONPAGES, -zapped);
   }
   return index;

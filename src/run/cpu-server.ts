@@ -107,9 +107,10 @@ export class CpuServer {
   /** parallel: starts together with the others and takes the time. */
   #atOnce(barrier: StartBarrier, originNs: number, body: () => PlainRecord | undefined, parties: number): CpuReply {
     const timer = this.#timer;
-    barrier.gather(parties);
+    // Twice: reading the CPU time takes too long to start together after it, and would count the first meeting's spins.
+    barrier.meet(parties, commonNs);
     const cpuBefore = timer.read();
-    barrier.release(parties, commonNs);
+    barrier.meet(parties, commonNs);
     const result = body();
     const endNs = commonNs() - originNs;
     const cpuAfter = timer.read();

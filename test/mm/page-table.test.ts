@@ -122,12 +122,23 @@ describe("a table", () => {
       const table = runToEnd(allocTable(m.cpu, mm));
       const entries = m.words.subarray(table + PageTable.entries, table + PageTable.entries + PTRS_PER_TABLE);
       expect(entries.every((word) => word === 0)).toBe(true);
-      entries.fill(5);
+      m.words[table + PageTable.present] = 3;
       runToEnd(freeTable(m.cpu, table));
       expect(balances(m)).toEqual(before);
     }
     endMm(m, mm);
     expect(faultsOf(m)).toEqual([]);
+  });
+
+  it("cannot go while it maps something", () => {
+    const m = mmMachine();
+    const mm = emptyMm(m);
+    const table = runToEnd(allocTable(m.cpu, mm));
+    m.words.fill(8, table + PageTable.entries + 510, table + PageTable.entries + 512);
+    m.words[table + PageTable.present] = 1;
+    expect(() => runToEnd(freeTable(m.cpu, table))).toThrow(
+      "I3: freeTable: 2 entries are still in use, the table's count says 1",
+    );
   });
 
   it("has the lock that the machine's granularity says", () => {

@@ -46,6 +46,27 @@ const SEEDS = 1000;
 const THOROUGH = 4;
 
 describe("unmapPageRange", () => {
+  it.each(["mm", "table", "pte"] as const)(
+    "takes an emptied table's lock and reads none of its entries: %s",
+    (unit) => {
+      const m = mmMachine({ lockGranularity: unit, reschedEvery: 10_000 });
+      const mm = buildMm(m, [full(512, 100)]);
+      const counts = unit !== "pte";
+      const present = (): number => m.words[tableAt(m, mm, 512) + PageTable.present] as number;
+      // Entries that are looked at count against the tick.
+      const spent = (): number => 10_000 - (m.words[m.cpu.mm + CpuMm.reschedIn] as number);
+      expect(present()).toBe(counts ? 100 : 0);
+      runToEnd(zap(m.cpu, mm, 512, 572));
+      expect([present(), spent()]).toEqual([counts ? 40 : 0, 60]);
+      runToEnd(zap(m.cpu, mm, 512, 612));
+      expect([present(), spent()]).toEqual([0, 160]);
+      const locked = acquired(m, "pte_lock");
+      runToEnd(zap(m.cpu, mm, 512, 612));
+      expect([acquired(m, "pte_lock") - locked, spent()]).toEqual(counts ? [1, 160] : [100, 260]);
+      endMm(m, mm);
+    },
+  );
+
   it("clears exactly the pages asked for, with any lock granularity", () => {
     const spans = fc.tuple(fc.nat(1100), fc.integer({ min: 1, max: 1100 }));
     const runs = fc.uniqueArray(fc.nat(1099), { maxLength: 40 });
