@@ -71,6 +71,7 @@ export * from "./sync/spinlock.ts";
 export * from "./sync/sync-cpu.ts";
 export * from "./sync/wait-queue.ts";
 export * from "./task/exit.ts";
+export * from "./task/signal.ts";
 export * from "./task/task.ts";
 export * from "./trace/event.ts";
 export * from "./trace/ring.ts";

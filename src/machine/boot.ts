@@ -44,6 +44,7 @@ function bootInto(words: Int32Array, map: MachineMap): void {
   words[map.root + MmGlobals.reschedEvery] = shape.reschedEvery;
   words[map.root + TaskGlobals.tasks] = map.tasks.base;
   words[map.root + TaskGlobals.taskCount] = map.tasks.count;
+  words[map.root + TaskGlobals.signals] = map.signals.base;
   const cpuMms = Array.from({ length: shape.cpus }, (_, id) => elementOf(map.cpuMm, id));
   initPageAllocator(words, map.memory, pageShapeOf(shape), map.root, cpuMms);
   for (let id = 0; id < shape.cpus; id++) bootCpu(words, map, id);

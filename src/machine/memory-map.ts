@@ -14,6 +14,7 @@ import { Vma } from "../mm/vma.ts";
 import { OomGlobals } from "../oom/globals.ts";
 import { CpuSync } from "../sync/cpu-sync.ts";
 import { LockOrder } from "../sync/lock-order.ts";
+import { Signal } from "../task/signal.ts";
 import { Task } from "../task/task.ts";
 import { traceRing } from "../trace/ring.ts";
 import { checkShape, type MachineShape } from "./shape.ts";
@@ -30,6 +31,8 @@ export interface MachineMap {
   readonly rings: Region | undefined;
   readonly lockOrder: Region;
   readonly tasks: Region;
+  /** One per task slot. */
+  readonly signals: Region;
   readonly mms: Region;
   readonly vmas: Region;
   readonly nodes: Region;
@@ -59,6 +62,7 @@ export function planMachine(shape: MachineShape): MachineMap {
     { name: "cpuMm", struct: CpuMm, count: shape.cpus },
     { name: "lockOrder", struct: LockOrder, count: 1 },
     { name: "tasks", struct: Task, count: shape.tasks },
+    { name: "signals", struct: Signal, count: shape.tasks },
     { name: "mms", struct: Mm, count: shape.mms },
     { name: "vmas", struct: Vma, count: shape.vmas },
     { name: "anonVmas", struct: AnonVma, count: shape.vmas },
@@ -78,6 +82,7 @@ export function planMachine(shape: MachineShape): MachineMap {
     rings: shape.traceEvents > 0 ? region("rings") : undefined,
     lockOrder: region("lockOrder"),
     tasks: region("tasks"),
+    signals: region("signals"),
     mms: region("mms"),
     vmas: region("vmas"),
     nodes: region("mapleNodes"),

@@ -4,7 +4,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicStore, store } from "../arena/mem.ts";
+import { atomicStore } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { CpuMm } from "../mm/cpu-mm.ts";
 import { mmAlloc, mmdrop } from "../mm/mm.ts";
@@ -13,7 +13,7 @@ import { mreleaseFind } from "../oom/process-mrelease.ts";
 import { markOomVictim, putOomMm } from "../oom/victim.ts";
 import { CpuSync, LockStat, readNs } from "../sync/cpu-sync.ts";
 import { type LockKind, lockClassKinds, lockClassNames, MAX_LOCK_CLASSES } from "../sync/lock-class.ts";
-import { killTask, switchTo, Task, taskAt } from "../task/task.ts";
+import { createTask, killTask, switchTo, taskAt } from "../task/task.ts";
 import { buildAddressSpace, type FrameOrder, type Mapping } from "./address-space.ts";
 import { elementOf, type MachineMap } from "./memory-map.ts";
 import { putPageChain, takeAllPages } from "./page-chain.ts";
@@ -25,6 +25,7 @@ export type Reaper = (typeof REAPERS)[number];
 /** Task slot of the victim. */
 export const VICTIM_SLOT = 0;
 const VICTIM_PID = 1000;
+const VICTIM_COMM = "victim";
 
 export interface RaceSetup {
   readonly protocol: string;
@@ -49,11 +50,9 @@ export interface StagedRace {
  * pin of mreleaseFind, or the victim's mark for the kthread.
  */
 export function* stageRace(cpu: Cpu, setup: RaceSetup): Steps<StagedRace> {
-  const task = taskAt(cpu, VICTIM_SLOT);
   const mm = yield* mmAlloc(cpu, 1, findProtocol(setup.protocol).rwsemRules);
   assert(mm !== 0, "stageRace: no memory for the mm");
-  store(cpu, task + Task.pid, VICTIM_PID);
-  store(cpu, task + Task.mm, mm);
+  const task = createTask(cpu, VICTIM_SLOT, { pid: VICTIM_PID, comm: VICTIM_COMM, mm });
   switchTo(cpu, task);
   yield* buildAddressSpace(cpu, mm, setup.mappings, setup.frames, setup.seed);
   yield* drainPages(cpu);

@@ -8,7 +8,8 @@ import { mmFlagSet, setMmFlag } from "../mm/mm.ts";
 import { MMF_OOM_SKIP } from "../mm/mm-struct.ts";
 import type { TraversalOrder } from "../mm/traversal/order.ts";
 import { sleepUs } from "../sync/sleep.ts";
-import { Task } from "../task/task.ts";
+import { Signal } from "../task/signal.ts";
+import { signalOf } from "../task/task.ts";
 import { WAKE_REAPER } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 import type { Protocol } from "./protocols/protocol.ts";
@@ -24,7 +25,7 @@ export const REAP_RETRY_US = 100_000;
  * came of it. Returns the number of tries, 0 when the victim was done before the delay was over.
  */
 export function* oomReapTask(cpu: Cpu, task: number, protocol: Protocol, order: TraversalOrder): Steps<number> {
-  const mm = yield* atomicLoad(cpu, task + Task.oomMm);
+  const mm = yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.oomMm);
   assert(mm !== 0, "oomReapTask: the task is no OOM victim");
   if (protocol.reaperDelayUs > 0) {
     yield* sleepUs(cpu, protocol.reaperDelayUs);

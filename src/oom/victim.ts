@@ -5,7 +5,8 @@ import { atomicStore, cmpxchg, fetchAdd, load, xchg } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { mmdrop, mmgrab } from "../mm/mm.ts";
 import { Mm } from "../mm/mm-struct.ts";
-import { Task } from "../task/task.ts";
+import { Signal } from "../task/signal.ts";
+import { signalOf, Task } from "../task/task.ts";
 import { MARK_VICTIM } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 import { OomGlobals } from "./globals.ts";
@@ -16,12 +17,12 @@ export function* markOomVictim(cpu: Cpu, task: number): Steps<void> {
   assert(mm !== 0, "markOomVictim: the task has no mm");
   trace(cpu, MARK_VICTIM, load(cpu, task + Task.pid), load(cpu, mm + Mm.totalVm));
   yield* atomicStore(cpu, task + Task.tifMemdie, 1);
-  if ((yield* cmpxchg(cpu, task + Task.oomMm, 0, mm)) === 0) yield* mmgrab(cpu, mm);
+  if ((yield* cmpxchg(cpu, signalOf(cpu, task) + Signal.oomMm, 0, mm)) === 0) yield* mmgrab(cpu, mm);
 }
 
 /** The end of the victim's signal_struct: drops what `markOomVictim` pinned. */
 export function* putOomMm(cpu: Cpu, task: number): Steps<void> {
-  const mm = yield* xchg(cpu, task + Task.oomMm, 0);
+  const mm = yield* xchg(cpu, signalOf(cpu, task) + Signal.oomMm, 0);
   if (mm !== 0) yield* mmdrop(cpu, mm);
 }
 

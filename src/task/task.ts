@@ -1,6 +1,6 @@
 /**
- * Tasks (include/linux/sched.h, sched/signal.h; v6.18), as far as an exit and the OOM code look at them. One thread
- * per process so far, so the words of signal_struct stand here too.
+ * Tasks, which are threads (include/linux/sched.h; v6.18), as far as an exit and the OOM code look at them. What the
+ * threads of a process share is its `Signal`.
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
@@ -14,6 +14,7 @@ import { sendSigkill } from "../sync/park.ts";
 import { Spinlock, spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { SIGNAL_GENERATE } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
+import { SIGNAL_GROUP_EXIT, Signal } from "./signal.ts";
 
 /** `task_lock`: `Task.mm` is changed under it only. */
 export const ALLOC_LOCK = lockClass("alloc_lock");
@@ -21,24 +22,27 @@ export const ALLOC_LOCK = lockClass("alloc_lock");
 /** Bits of `Task.flags`, with the kernel's numbers. */
 export const PF_EXITING = 0x4;
 export const PF_KTHREAD = 0x200000;
-/** Bits of `Task.signalFlags`. */
-export const SIGNAL_GROUP_EXIT = 0x4;
 /** Its number, for traces. */
 const SIGKILL = 9;
+
+export const NO_CPU = -1;
+
+const TASK_COMM_LEN = 16;
+const TASK_COMM_WORDS = TASK_COMM_LEN / 4;
 
 export const Task = struct(
   "task",
   {
     /** 0 while the slot is unused. */
     pid: 1,
-    /** CPU it runs on. */
+    /** Word address of its process's `Signal`; constant while the slot is in use. */
+    signal: 1,
+    /** CPU it runs on; NO_CPU for a task that sleeps for as long as anybody looks. */
     cpu: 1,
+    /** Command name, TASK_COMM_LEN bytes of ASCII padded with zeros, four to a word, lowest byte first. */
+    comm: TASK_COMM_WORDS,
     /** (atomic) PF_* */
     flags: 1,
-    /** (atomic) SIGNAL_* of the whole process. */
-    signalFlags: 1,
-    /** (atomic) `signal->oom_mm`: set once, when the process becomes an OOM victim; pins the struct of that mm. */
-    oomMm: 1,
     /** (atomic) TIF_MEMDIE of the victim's thread. */
     tifMemdie: 1,
     /** Who holds it knows that mm stays what it is. */
@@ -56,9 +60,10 @@ export const TaskGlobals = struct(
   "taskGlobals",
   {
     mm: MmGlobals,
-    /** Word address and number of task slots; constant. */
+    /** Word address and number of task slots, and address of as many `Signal` slots; constant. */
     tasks: 1,
     taskCount: 1,
+    signals: 1,
     /** Task that runs on each CPU, 0 for none; written by that CPU. */
     current: MAX_CPUS,
   },
@@ -75,6 +80,77 @@ export function taskCount(cpu: Cpu): number {
   return load(cpu, cpu.machine + TaskGlobals.taskCount);
 }
 
+/** What `createTask` is told. */
+export interface TaskSpec {
+  readonly pid: number;
+  /** At most 15 characters of ASCII are kept. */
+  readonly comm?: string;
+  /** Its address space; 0 or left out for none (kthreads). The caller's use of it becomes the task's. */
+  readonly mm?: number;
+  /** A thread of this task's process; left out: the first of a process of its own. */
+  readonly threadOf?: number;
+  /** PF_* */
+  readonly flags?: number;
+  readonly oomScoreAdj?: number;
+  readonly memcg?: number;
+}
+
+/**
+ * Fills the unused task slot `slot` with a task that runs nowhere yet (`switchTo` puts it on a CPU); returns its address.
+ * For boot and set-up, while nobody else looks at tasks; `fork` does it in a running machine.
+ */
+export function createTask(cpu: Cpu, slot: number, spec: TaskSpec): number {
+  const task = taskAt(cpu, slot);
+  assert(load(cpu, task + Task.pid) === 0, `createTask: slot ${slot} is in use`);
+  cpu.words.fill(0, task, task + Task.WORDS);
+  store(cpu, task + Task.pid, spec.pid);
+  store(cpu, task + Task.cpu, NO_CPU);
+  store(cpu, task + Task.flags, spec.flags ?? 0);
+  store(cpu, task + Task.mm, spec.mm ?? 0);
+  storeComm(cpu, task, spec.comm ?? "");
+  if (spec.threadOf === undefined) store(cpu, task + Task.signal, createSignal(cpu, slot, spec));
+  else {
+    const signal = load(cpu, spec.threadOf + Task.signal);
+    store(cpu, task + Task.signal, signal);
+    store(cpu, signal + Signal.live, load(cpu, signal + Signal.live) + 1);
+  }
+  return task;
+}
+
+/** The `Signal` that goes with a task slot, as that of a process of one thread. */
+function createSignal(cpu: Cpu, slot: number, { pid, oomScoreAdj = 0, memcg = 0 }: TaskSpec): number {
+  const signal = load(cpu, cpu.machine + TaskGlobals.signals) + slot * Signal.WORDS;
+  cpu.words.fill(0, signal, signal + Signal.WORDS);
+  store(cpu, signal + Signal.tgid, pid);
+  store(cpu, signal + Signal.live, 1);
+  store(cpu, signal + Signal.oomScoreAdj, oomScoreAdj);
+  store(cpu, signal + Signal.memcg, memcg);
+  return signal;
+}
+
+function storeComm(cpu: Cpu, task: number, comm: string): void {
+  for (let i = 0; i < Math.min(comm.length, TASK_COMM_LEN - 1); i++) {
+    const at = task + Task.comm + (i >> 2);
+    store(cpu, at, load(cpu, at) | (comm.charCodeAt(i) << ((i & 3) * 8)));
+  }
+}
+
+/** `task->comm`. A plain read, for reports and log lines: constant after creation. */
+export function taskComm(words: Int32Array, task: number): string {
+  let comm = "";
+  for (let i = 0; i < TASK_COMM_LEN; i++) {
+    const code = ((words[task + Task.comm + (i >> 2)] as number) >>> ((i & 3) * 8)) & 0xff;
+    if (code === 0) break;
+    comm += String.fromCharCode(code);
+  }
+  return comm;
+}
+
+/** Word address of the process's `Signal`. */
+export function signalOf(cpu: Cpu, task: number): number {
+  return load(cpu, task + Task.signal);
+}
+
 /** `current` */
 export function currentTask(cpu: Cpu): number {
   return load(cpu, cpu.machine + TaskGlobals.current + cpu.id);
@@ -88,7 +164,7 @@ export function switchTo(cpu: Cpu, task: number): void {
 
 /** `tsk_is_oom_victim` */
 export function* tskIsOomVictim(cpu: Cpu, task: number): Steps<boolean> {
-  return task !== 0 && (yield* atomicLoad(cpu, task + Task.oomMm)) !== 0;
+  return task !== 0 && (yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.oomMm)) !== 0;
 }
 
 /** `find_lock_task_mm`: the task's mm with `task_lock` held, or 0 with nothing held. */
@@ -103,12 +179,21 @@ export function* taskUnlock(cpu: Cpu, task: number): Steps<void> {
   yield* spinUnlock(cpu, task + Task.allocLock, ALLOC_LOCK);
 }
 
-/** SIGKILL to the process, delivered to the CPU it runs on. */
+/**
+ * SIGKILL to the task's process: all its threads are told, each on the CPU it runs on, one after the other and after the
+ * process counts as exiting (kernel/signal.c: complete_signal).
+ */
 export function* killTask(cpu: Cpu, task: number): Steps<void> {
   assert(load(cpu, task + Task.pid) !== 0, "killTask: no such task");
   trace(cpu, SIGNAL_GENERATE, load(cpu, task + Task.pid), SIGKILL);
-  yield* fetchOr(cpu, task + Task.signalFlags, SIGNAL_GROUP_EXIT);
-  yield* sendSigkill(cpu, load(cpu, task + Task.cpu));
+  const signal = signalOf(cpu, task);
+  yield* fetchOr(cpu, signal + Signal.flags, SIGNAL_GROUP_EXIT);
+  for (let index = 0; index < taskCount(cpu); index++) {
+    const thread = taskAt(cpu, index);
+    if (load(cpu, thread + Task.pid) === 0 || signalOf(cpu, thread) !== signal) continue;
+    const where = load(cpu, thread + Task.cpu);
+    if (where !== NO_CPU) yield* sendSigkill(cpu, where);
+  }
 }
 
 /** `task_will_free_mem` for one process: it is on its way out and its memory is not given up on yet. */
@@ -118,13 +203,14 @@ export function* taskWillFreeMem(cpu: Cpu, task: number, mm: number): Steps<bool
   if ((yield* atomicLoad(cpu, mm + Mm.mmUsers)) <= 1) return true;
   for (let index = 0; index < taskCount(cpu); index++) {
     const other = taskAt(cpu, index);
-    if (other !== task && (yield* sharesMm(cpu, other, mm)) && !(yield* exiting(cpu, other))) return false;
+    if (load(cpu, other + Task.pid) === 0 || signalOf(cpu, other) === signalOf(cpu, task)) continue;
+    if ((yield* sharesMm(cpu, other, mm)) && !(yield* exiting(cpu, other))) return false;
   }
   return true;
 }
 
 function* exiting(cpu: Cpu, task: number): Steps<boolean> {
-  if (((yield* atomicLoad(cpu, task + Task.signalFlags)) & SIGNAL_GROUP_EXIT) !== 0) return true;
+  if (((yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.flags)) & SIGNAL_GROUP_EXIT) !== 0) return true;
   return ((yield* atomicLoad(cpu, task + Task.flags)) & PF_EXITING) !== 0;
 }
 

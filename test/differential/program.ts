@@ -132,9 +132,8 @@ class Program {
     const mm = this.#run(kernel.mmAlloc(cpus[0], this.#number, protocol.rwsemRules));
     if (mm === 0) return 0;
     const task = kernel.taskAt(cpus[0], slot);
-    words.fill(0, task, task + kernel.Task.WORDS);
-    words[task + kernel.Task.pid] = 1000 + this.#number;
-    words[task + kernel.Task.mm] = mm;
+    words[task + kernel.Task.pid] = 0;
+    kernel.createTask(cpus[0], slot, { pid: 1000 + this.#number, mm });
     kernel.switchTo(cpus[0], task);
     this.#run(kernel.tlbActivate(cpus[0], mm));
     this.#processes.push({ slot, mm, mapped: [], marked: false });

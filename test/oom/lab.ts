@@ -1,7 +1,7 @@
 /** A machine with a process or two in it, whose CPUs run whatever programs a test gives them. */
 
 import type { Cpu, Steps, Upcalls } from "../../src/arena/cpu.ts";
-import { OP_NAMES, OP_NONE, runToEnd, store } from "../../src/arena/mem.ts";
+import { OP_NAMES, OP_NONE, runToEnd } from "../../src/arena/mem.ts";
 import { describeAddress } from "../../src/arena/region.ts";
 import { soloPort } from "../../src/arena/solo-port.ts";
 import { Random } from "../../src/base/random.ts";
@@ -20,7 +20,7 @@ import { mmAlloc } from "../../src/mm/mm.ts";
 import { MM_ANONPAGES, Mm } from "../../src/mm/mm-struct.ts";
 import { drainPages } from "../../src/mm/pcp.ts";
 import { lockClassNames } from "../../src/sync/lock-class.ts";
-import { switchTo, Task, taskAt } from "../../src/task/task.ts";
+import { createTask, switchTo } from "../../src/task/task.ts";
 import { TOY_MAPPINGS } from "../helpers/race.ts";
 
 export type Program = (cpu: Cpu) => Steps<unknown>;
@@ -64,9 +64,7 @@ export class OomLab {
   /** Another process in `slot` that shares the address space of the first (CLONE_VM). */
   share(slot: number, { mm }: Process): Process {
     const cpu = this.cpu(slot);
-    const task = taskAt(cpu, slot);
-    store(cpu, task + Task.pid, 1000 + slot);
-    store(cpu, task + Task.mm, mm);
+    const task = createTask(cpu, slot, { pid: 1000 + slot, mm });
     this.words[mm + Mm.mmUsers]!++;
     switchTo(cpu, task);
     return { task, mm };
@@ -122,10 +120,8 @@ export class OomLab {
 }
 
 function* spawnProcess(cpu: Cpu, protocol: string, slot: number, mappings: readonly Mapping[]): Steps<Process> {
-  const task = taskAt(cpu, slot);
   const mm = yield* mmAlloc(cpu, slot + 1, findProtocol(protocol).rwsemRules);
-  store(cpu, task + Task.pid, 1000 + slot);
-  store(cpu, task + Task.mm, mm);
+  const task = createTask(cpu, slot, { pid: 1000 + slot, mm });
   switchTo(cpu, task);
   yield* buildAddressSpace(cpu, mm, mappings, "sequential", 1);
   yield* drainPages(cpu);

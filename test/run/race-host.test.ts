@@ -46,7 +46,7 @@ describe("a host", () => {
     expect(host.words[mm + kernel.Mm.rss + kernel.MM_ANONPAGES]).toBe(350);
     expect(host.words[mm + kernel.Mm.mmUsers]).toBe(1);
     expect(host.words[mm + kernel.Mm.mmCount], "the pin of the mrelease caller").toBe(2);
-    expect(host.words[kernel.elementOf(host.map.tasks, 0) + kernel.Task.signalFlags]).toBe(kernel.SIGNAL_GROUP_EXIT);
+    expect(host.words[kernel.elementOf(host.map.signals, 0) + kernel.Signal.flags]).toBe(kernel.SIGNAL_GROUP_EXIT);
     expect(host.map.shape.cpus).toBe(2);
   });
 

@@ -12,13 +12,16 @@ import { v61 } from "../../src/oom/protocols/v6.1.ts";
 import { markOomVictim, putOomMm } from "../../src/oom/victim.ts";
 import { CpuSync, SIGKILL_BIT } from "../../src/sync/cpu-sync.ts";
 import { doExit } from "../../src/task/exit.ts";
+import { SIGNAL_GROUP_EXIT, Signal } from "../../src/task/signal.ts";
 import {
+  createTask,
   findLockTaskMm,
   killTask,
   PF_EXITING,
-  SIGNAL_GROUP_EXIT,
+  switchTo,
   Task,
   taskAt,
+  taskComm,
   taskUnlock,
   taskWillFreeMem,
   tskIsOomVictim,
@@ -43,6 +46,10 @@ function willFree(lab: OomLab, { task, mm }: Process): boolean {
   });
 }
 
+function* second(cpu: Cpu): Steps<number> {
+  return createTask(cpu, 1, { pid: 8 });
+}
+
 const kill = (lab: OomLab, { task }: Process): void => lab.alone(3, (cpu) => killTask(cpu, task));
 const exit = (lab: OomLab, cpu: number, { task }: Process): void => lab.alone(cpu, (own) => doExit(own, task));
 
@@ -51,7 +58,7 @@ describe("taskWillFreeMem", () => {
     const { lab, first } = machine();
     expect(willFree(lab, first)).toBe(false);
     kill(lab, first);
-    expect(lab.word(first.task + Task.signalFlags)).toBe(SIGNAL_GROUP_EXIT);
+    expect(lab.word(lab.word(first.task + Task.signal) + Signal.flags)).toBe(SIGNAL_GROUP_EXIT);
     expect(willFree(lab, first)).toBe(true);
   });
 
@@ -127,6 +134,28 @@ describe("a task", () => {
     kill(lab, first);
     const signals = [0, 1, 2, 3].map((id) => lab.word(lab.sync(id) + CpuSync.signal));
     expect(signals).toEqual([SIGKILL_BIT, 0, 0, 0]);
+  });
+
+  it("gets it together with its process's other threads, wherever they run", () => {
+    const { lab, first } = machine();
+    lab.alone(2, function* (cpu): Steps<void> {
+      switchTo(cpu, createTask(cpu, 2, { pid: 1002, mm: first.mm, threadOf: first.task }));
+      createTask(cpu, 3, { pid: 1003, mm: first.mm, threadOf: first.task });
+    });
+    kill(lab, first);
+    expect([0, 1, 2, 3].map((id) => lab.word(lab.sync(id) + CpuSync.signal))).toEqual([SIGKILL_BIT, 0, SIGKILL_BIT, 0]);
+    expect(lab.word(lab.word(first.task + Task.signal) + Signal.live)).toBe(3);
+  });
+
+  it("has a name of at most 15 characters", () => {
+    const { lab } = machine();
+    const named = (comm: string): string =>
+      lab.alone(1, function* (cpu): Steps<string> {
+        cpu.words[taskAt(cpu, 1) + Task.pid] = 0;
+        return taskComm(cpu.words, createTask(cpu, 1, { pid: 7, comm }));
+      });
+    expect(["", "sh", "node", "a-very-long-name"].map(named)).toEqual(["", "sh", "node", "a-very-long-nam"]);
+    expect(() => lab.alone(1, (cpu) => second(cpu))).toThrow("createTask: slot 1 is in use");
   });
 
   it("that does not exist cannot be killed", () => {
