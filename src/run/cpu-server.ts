@@ -25,6 +25,10 @@ type AnyRole = (cpu: Cpu, params: PlainRecord) => Steps<PlainRecord | undefined>
 /** How an engine brackets a role: runs `body` when it is this CPU's time, and cleans up. */
 type Bracket = (body: () => PlainRecord | undefined, parties: number) => CpuReply;
 
+/** How long the CPUs wait until all of them run, and once more after that, in nanoseconds. */
+const MEET_PATIENCE_NS = 50_000_000;
+const START_PATIENCE_NS = 1_000_000;
+
 export class CpuServer {
   readonly #kernel: KernelModule;
   readonly #timer: CpuTimer = threadCpuTimer();
@@ -108,9 +112,9 @@ export class CpuServer {
   #atOnce(barrier: StartBarrier, originNs: number, body: () => PlainRecord | undefined, parties: number): CpuReply {
     const timer = this.#timer;
     // Twice: reading the CPU time takes too long to start together after it, and would count the first meeting's spins.
-    barrier.meet(parties, commonNs);
+    barrier.meet(parties, commonNs, MEET_PATIENCE_NS);
     const cpuBefore = timer.read();
-    barrier.meet(parties, commonNs);
+    barrier.meet(parties, commonNs, START_PATIENCE_NS);
     const result = body();
     const endNs = commonNs() - originNs;
     const cpuAfter = timer.read();
