@@ -7,6 +7,7 @@ import { addBench } from "./bench.ts";
 import { EXIT_FINE, EXIT_HANG, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION, exitCodeOf } from "./exit-code.ts";
 import { formatHelp, setHelpPage } from "./help.ts";
 import { addList } from "./list.ts";
+import { addRun } from "./run.ts";
 import { addStress } from "./stress.ts";
 
 const program = new Command("oomrace")
@@ -19,6 +20,7 @@ const program = new Command("oomrace")
 
 addBench(program);
 addList(program);
+addRun(program);
 addStress(program);
 
 setHelpPage(program, {
@@ -26,6 +28,7 @@ setHelpPage(program, {
   examples: [
     ["oomrace bench", "Forward against reverse on real threads, one or two minutes"],
     ["oomrace bench --quick", "The same in seconds, to see that it works"],
+    ["oomrace run", "One kill, and what happened in it"],
     ["oomrace bench --help", "Everything that bench can vary"],
   ],
   exitCodes: [EXIT_FINE, EXIT_VIOLATION, EXIT_USAGE, EXIT_HANG, EXIT_INTERRUPTED],

@@ -14,10 +14,13 @@ import type { Cpu, Steps } from "../arena/cpu.ts";
 import { atomicLoad, fetchAdd, load, store } from "../arena/mem.ts";
 import { CACHE_PAIR, struct } from "../arena/struct.ts";
 import { assert } from "../base/assert.ts";
+import { MM_PAGES_FREED } from "../trace/event.ts";
+import { trace } from "../trace/ring.ts";
 import { Mm } from "./mm-struct.ts";
 import { PAGE_TYPE_GATHER, pageSetOwner } from "./page.ts";
 import { allocPages, GFP_NOWAIT, putPage, releasePages } from "./page-alloc.ts";
 import { freeTable, PageTable } from "./page-table.ts";
+import { pagesFreed } from "./pcp.ts";
 import { flushTlbMm } from "./tlb.ts";
 
 /** Pages a gather holds without a batch page. */
@@ -114,7 +117,9 @@ export function* tlbFlushMmu(cpu: Cpu): Steps<void> {
   const used = load(cpu, tlb + MmuGather.used);
   store(cpu, tlb + MmuGather.used, 0);
   store(cpu, tlb + MmuGather.capacity, MMU_GATHER_BUNDLE);
+  const freed = pagesFreed(cpu);
   yield* releasePages(cpu, tlb + MmuGather.pages, used);
+  trace(cpu, MM_PAGES_FREED, load(cpu, tlb + MmuGather.mm), (pagesFreed(cpu) - freed) | 0);
 }
 
 function* freeQueuedTables(cpu: Cpu): Steps<void> {

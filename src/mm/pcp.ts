@@ -56,6 +56,11 @@ export function cpuPcp(cpu: Cpu): number {
   return cpu.mm;
 }
 
+/** Pages that this CPU ever freed, modulo 2^32. */
+export function pagesFreed(cpu: Cpu): number {
+  return cpu.words[cpuPcp(cpu) + CpuPcp.pgfree] as number;
+}
+
 /** Word address of this CPU's lists for the zone number `index`. */
 export function zonePcp(cpu: Cpu, index: number): number {
   return cpuPcp(cpu) + CpuPcp.zones + index * ZonePcp.WORDS;

@@ -119,7 +119,7 @@ export function blockComparisons(variants: readonly VariantResult[], seed: numbe
 }
 
 /** Sums of each lock class over all trials and both sides, as `perf lock contention` sums over a run. */
-export function lockTotals(trials: readonly TrialSample[]): LockSample[] {
+export function lockTotals(trials: readonly Pick<TrialSample, "actors">[]): LockSample[] {
   const totals = new Map<string, LockSample>();
   for (const lock of trials.flatMap((trial) => trial.actors).flatMap((actor) => actor.locks)) {
     const before = totals.get(lock.class);

@@ -2,12 +2,14 @@
  * One staged race on the main thread's side: its arena, its snapshot, and what a trial came to. The CPUs are a crew's.
  */
 
+import { assert } from "../base/assert.ts";
 import type { FrameOrder, Mapping } from "../machine/address-space.ts";
 import type { MachineMap } from "../machine/memory-map.ts";
 import type { CpuFigures, Reaper, StagedRace } from "../machine/race.ts";
 import type { AllocatorResult } from "../machine/roles.ts";
 import type { LockGranularity, MachineShape } from "../machine/shape.ts";
 import { MAX_CPUS } from "../task/task.ts";
+import type { DrainedRing, TraceRecord } from "../trace/ring.ts";
 import type { Kernel } from "./kernel-variant.ts";
 import type { TwinStage } from "./native-twin.ts";
 import type { Assignment, CpuResult, Crew, TrialResult } from "./parallel.ts";
@@ -58,6 +60,17 @@ function shapeFor(kernel: Kernel, options: RaceOptions): MachineShape {
     traceEvents: options.traceEvents,
     lockOrder: options.lockOrder,
   };
+}
+
+/** One kill with what its CPUs traced. Times of `trace` are nanoseconds since the start barrier opened. */
+export interface TracedKill {
+  readonly sample: TrialSample;
+  /** Of all CPUs, in the order of time. */
+  readonly trace: readonly TraceRecord[];
+  /** Older events that did not fit the rings any more. */
+  readonly lost: number;
+  /** Word address of the victim's mm, as the events name it. */
+  readonly mm: number;
 }
 
 export class RaceHost {
@@ -124,12 +137,37 @@ export class RaceHost {
     return this.run(crew, order);
   }
 
+  /** As `trial`, on a host with `traceEvents`. */
+  async tracedTrial(crew: Crew, order: string | null): Promise<TracedKill> {
+    this.reset();
+    // What building the victim left there.
+    this.#drainRings();
+    const result = await crew.trial(this.#assignments(order));
+    const rings = this.#drainRings();
+    const trace = this.#kernel
+      .mergeTraces(rings)
+      .map((record) => ({ ...record, timeNs: record.timeNs - result.releaseNs }));
+    const lost = rings.reduce((sum, ring) => sum + ring.lost, 0);
+    return { sample: this.#finish(result, order), trace, lost, mm: this.#staged.mm };
+  }
+
+  #drainRings(): DrainedRing[] {
+    const { rings } = this.map;
+    assert(rings !== undefined, "tracedTrial: this machine has no trace rings");
+    const { drainTraceRing, elementOf } = this.#kernel;
+    return Array.from({ length: rings.count }, (_, id) => drainTraceRing(this.words, elementOf(rings, id), id));
+  }
+
   /**
    * Runs one kill from the start barrier and checks every invariant. `order` null leaves the reaper out. Rejects with
    * the first Violation, or with what the crew rejects with.
    */
   async run(crew: Crew, order: string | null): Promise<TrialSample> {
-    const result = await crew.trial(this.#assignments(order));
+    return this.#finish(await crew.trial(this.#assignments(order)), order);
+  }
+
+  /** What the race came to; ends it and checks every invariant. */
+  #finish(result: TrialResult, order: string | null): TrialSample {
     const unusedPin = order === null && this.options.reaper === "mrelease" ? this.#staged.mm : 0;
     const actors = this.#actors(result);
     const boot = this.#kernel.cpuOf(this.words, this.map, VICTIM, this.#kernel.soloPort());

@@ -39,6 +39,7 @@ export const SIGNAL_GENERATE = event("signal", "signal_generate", "pid", "sig");
 
 export const ZAP_BEGIN = event("oomrace", "zap_begin", "mm", "vma");
 export const ZAP_END = event("oomrace", "zap_end", "mm", "vma");
+export const MM_PAGES_FREED = event("oomrace", "mm_pages_freed", "mm", "pages");
 export const MMF_FLAG_SET = event("oomrace", "mmf_flag_set", "mm", "flag");
 export const ALLOC_STALL_BEGIN = event("oomrace", "alloc_stall_begin", "order", "allocated");
 export const ALLOC_STALL_END = event("oomrace", "alloc_stall_end", "order", "allocated");

@@ -1,0 +1,94 @@
+/**
+ * What `oomrace run` saw, as data: schema "oomrace.run/1". schemas/oomrace.run.1.json says the same to other programs.
+ * Times are nanoseconds since the kill, pages are 4 KiB.
+ */
+
+import type { TimerScale } from "../run/bench/record.ts";
+import type { MachineInfo } from "../run/cpu-info.ts";
+import type { KillSetup, RawKill } from "../run/kill.ts";
+import type { ActorSample } from "../run/samples.ts";
+import type { TraceEvent } from "../trace/event.ts";
+import { TRACE_EVENTS } from "../trace/event.ts";
+import { type CurvePoint, type MemoryBack, memoryBackCurve, memoryBackTimes } from "./memory-back.ts";
+import { type TimelineItem, timelineItems } from "./timeline.ts";
+
+export const RUN_SCHEMA = "oomrace.run/1";
+
+/** A tracepoint that fired, as the kernel's trace files show it. */
+export interface LogLine {
+  readonly ns: number;
+  readonly cpu: number;
+  /** "mark_victim" */
+  readonly event: string;
+  /** "pid=1000 total_vm=4096" */
+  readonly fields: string;
+}
+
+export interface RunResult {
+  readonly schema: typeof RUN_SCHEMA;
+  readonly version: string;
+  readonly machine: MachineInfo;
+  readonly setup: KillSetup;
+  readonly timers: TimerScale;
+  readonly layout: RawKill["layout"];
+  /** More actors than CPUs: lock holders get preempted. */
+  readonly oversubscribed: boolean;
+  /** What each CPU was, by its number. */
+  readonly roles: readonly string[];
+  readonly log: readonly LogLine[];
+  readonly timeline: readonly TimelineItem[];
+  readonly memoryBack: {
+    readonly pages: number;
+    readonly times: readonly MemoryBack[];
+    readonly curve: readonly CurvePoint[];
+  };
+  /** Until victim and reaper had left their last VMA. */
+  readonly phaseNs: number;
+  readonly actors: readonly ActorSample[];
+  readonly notes: readonly string[];
+}
+
+/** Groups of tracepoints that tell the story; the others are the timeline's. */
+const LOG_GROUPS = ["oom", "signal", "sched"];
+
+/** Points that a curve keeps at most: more than a screen can show. */
+const CURVE_POINTS = 1000;
+
+export function buildRunResult(raw: RawKill): RunResult {
+  const { kill, version, machine, setup, timers, layout, oversubscribed, roles } = raw;
+  const curve = memoryBackCurve(kill.trace, kill.mm, 0);
+  return {
+    schema: RUN_SCHEMA,
+    version,
+    machine,
+    setup,
+    timers,
+    layout,
+    oversubscribed,
+    roles,
+    log: kill.trace.flatMap(({ timeNs, cpu, event, a, b }): LogLine[] => {
+      const { group, name, a: first, b: second } = TRACE_EVENTS[event] as TraceEvent;
+      if (!LOG_GROUPS.includes(group)) return [];
+      const fields = [first && `${first}=${a}`, second && `${second}=${b}`].filter(Boolean).join(" ");
+      return [{ ns: timeNs, cpu, event: name, fields }];
+    }),
+    timeline: timelineItems(kill.trace),
+    memoryBack: {
+      pages: layout.presentPages,
+      times: memoryBackTimes(curve, layout.presentPages),
+      curve: thinned(curve),
+    },
+    phaseNs: kill.sample.phaseNs,
+    actors: kill.sample.actors,
+    notes: [
+      ...raw.notes,
+      ...(kill.lost === 0 ? [] : [`${kill.lost} older trace events did not fit the rings: the timeline begins late`]),
+    ],
+  };
+}
+
+/** Every n-th point, and always the last. */
+function thinned(curve: readonly CurvePoint[]): CurvePoint[] {
+  const step = Math.ceil(curve.length / CURVE_POINTS);
+  return curve.filter((_, i) => i % step === 0 || i === curve.length - 1);
+}

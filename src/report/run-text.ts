@@ -1,0 +1,51 @@
+/** One kill for people: what the tracepoints said, what each CPU did, which locks were fought over, when memory came back. */
+
+import picocolors from "picocolors";
+import { renderNote } from "./bench-block-text.ts";
+import { lockTotals } from "./bench-metrics.ts";
+import type { RenderOptions } from "./bench-text.ts";
+import { formatBytes, formatCounted, formatNs } from "./format.ts";
+import { renderLockTable } from "./lock-table.ts";
+import { renderMemoryBack } from "./memory-back.ts";
+import type { LogLine, RunResult } from "./run-result.ts";
+import { renderTimeline } from "./timeline.ts";
+import { wrap } from "./wrap.ts";
+
+/** The whole report, no newline at the end. */
+export function renderRun(result: RunResult, options: RenderOptions = {}): string {
+  const { bold } = picocolors.createColors(options.color ?? false);
+  const { roles, timeline, memoryBack, actors } = result;
+  const indented = { ...options, indent: 2 };
+  const log = result.log.map(logLine).join("\n");
+  const locks = lockTotals([{ actors }]);
+  const cpus = roles.map((role, id) => `CPU ${id}: ${role}`);
+  return [
+    header(result),
+    ...(log === "" ? [] : [`${bold("Tracepoints")}\n${log}`]),
+    `${bold("What each CPU did")} (since the kill; in brackets how long)\n${renderTimeline(timeline, cpus, 0, indented)}`,
+    `${bold("Memory back")}\n${renderMemoryBack(memoryBack.curve, memoryBack.pages, indented)}`,
+    `${bold("Locks")}\n${renderLockTable(locks, indented)}`,
+    ...(result.notes.length === 0 ? [] : [result.notes.map((note) => renderNote(note, 0)).join("\n")]),
+  ].join("\n\n");
+}
+
+function header({ version, machine, setup, timers, layout, oversubscribed, roles, phaseNs }: RunResult): string {
+  const walk = setup.order === null ? "nobody reaps" : `reaper ${setup.reaper} walks ${setup.order}`;
+  const lines = [
+    `${machine.cpu}: ${machine.available} of ${machine.cores} CPUs, ${formatBytes(machine.memoryBytes)}; ` +
+      `${machine.os}; Node ${machine.node}`,
+    `protocol ${setup.protocol}, ${walk}, PTE lock per ${setup.lockGranularity}, seed ${setup.seed}; ` +
+      `a kernel second lasts ${formatNs(timers.kernelSecondMs * 1e6)}`,
+    `the victim: ${layout.name}, ${formatCounted(layout.presentPages, "page")} in ` +
+      `${formatCounted(layout.vmas, "VMA")}, ${setup.frames} frames; unmapped after ${formatNs(phaseNs)}`,
+    ...(oversubscribed
+      ? [`OVERSUBSCRIBED: ${roles.length} actors share ${machine.available} CPUs: this shows the scheduler as well`]
+      : []),
+  ];
+  return [`oomrace ${version} run`, ...lines.map((line) => wrap(line, 2, 4))].join("\n");
+}
+
+/** "  [000] 12.3 us: mark_victim: pid=1000" */
+function logLine({ ns, cpu, event, fields }: LogLine): string {
+  return `  [${String(cpu).padStart(3, "0")}] ${formatNs(Math.max(0, ns))}: ${event}:${fields && ` ${fields}`}`;
+}

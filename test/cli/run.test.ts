@@ -1,0 +1,44 @@
+/** `oomrace run` from end to end. */
+
+import { expect, test } from "vitest";
+import type { RunResult } from "../../src/report/run-result.ts";
+import { oomrace } from "./oomrace.ts";
+import { schemaErrors } from "./schema.ts";
+
+const SMALL = "run --layout vmas-2m --vmas 8 --pages 4096 --hz 1000".split(" ");
+
+test.concurrent("run: tracepoints, a column per CPU, the locks, and when the memory was back", async () => {
+  const { code, stdout, stderr } = await oomrace(...SMALL, "--order", "reverse", "--allocators", "1");
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(stdout).toMatch(/^oomrace \S+ run\n/);
+  expect(stdout).toContain("reaper mrelease walks reverse");
+  expect(stdout).toMatch(/time +CPU 0: victim +CPU 1: mrelease +CPU 2: allocator 1\n/);
+  expect(stdout).toMatch(/sched_process_exit: pid=1000/);
+  expect(stdout).toMatch(/unmaps 8 ranges/);
+  expect(stdout).toMatch(/of 4,096 pages: 50 % after .*, 90 % after .*, 100 % after /);
+  expect(stdout).toMatch(/contended +total wait/);
+  expect(stdout.split("\n").filter((line) => line.length > 160)).toEqual([]);
+});
+
+test.concurrent("run --json -: the result alone, by its schema", async () => {
+  const { code, stdout } = await oomrace(...SMALL, "--reaper", "none", "--frames", "random", "--json", "-");
+  const result = JSON.parse(stdout) as RunResult;
+  expect([code, schemaErrors("run", result)]).toEqual([0, null]);
+  expect(result.setup).toMatchObject({ order: null, reaper: "none", frames: "random" });
+  const { times, pages, curve } = result.memoryBack;
+  expect([pages, curve.at(-1)?.pages]).toEqual([4096, 4096]);
+  expect(times.map(({ ns }) => ns ?? -1).every((ns, i, all) => ns > 0 && ns >= (all[i - 1] ?? 0))).toBe(true);
+  expect(result.notes).toEqual([]);
+});
+
+test.concurrent("run: the protocol's own order unless told otherwise; contradictions in one line", async () => {
+  const own = await oomrace(...SMALL, "--protocol", "v6.18");
+  expect(own.stdout).toContain("protocol v6.18, reaper mrelease walks reverse");
+  const both = await oomrace("run", "--smaps", "1", "--pages", "5");
+  expect(both).toMatchObject({ code: 2, stderr: "oomrace: --pages with --smaps: expected only one of them\n" });
+  const nobody = await oomrace("run", "--reaper", "none", "--order", "reverse");
+  expect(nobody).toMatchObject({
+    code: 2,
+    stderr: "oomrace: --order with --reaper none: expected no order where nobody reaps\n",
+  });
+});
