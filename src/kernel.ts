@@ -19,6 +19,7 @@ export * from "./machine/race.ts";
 export * from "./machine/roles.ts";
 export * from "./machine/shape.ts";
 export * from "./mm/cpu-mm.ts";
+export * from "./mm/cpu-speed.ts";
 export * from "./mm/fault.ts";
 export * from "./mm/free-pgtables.ts";
 export * from "./mm/globals.ts";

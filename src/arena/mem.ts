@@ -256,6 +256,13 @@ export function nowUs(cpu: Cpu): number {
   return cpu.port.nowNs() * cpu.port.usPerNs;
 }
 
+/** Passes `ns` nanoseconds of this CPU's clock doing nothing; nothing at all where the engine owns the clock. */
+export function busyWait(cpu: Cpu, ns: number): void {
+  if (STEPPED || GATED) return;
+  const until = cpu.port.nowNs() + ns;
+  while (cpu.port.nowNs() < until) pause();
+}
+
 /**
  * Runs one CPU's steps to the end without a scheduler: for boot, single-CPU programs and tests.
  * In stripped builds the steps have already run and their result is passed through.

@@ -2,8 +2,6 @@
 
 import { type Command, Option } from "commander";
 import { UsageError } from "../base/errors.ts";
-import { REAPERS, type Reaper } from "../machine/race.ts";
-import { LOCK_GRANULARITIES, type LockGranularity } from "../machine/shape.ts";
 import { TRAVERSAL_ORDERS } from "../mm/traversal/index.ts";
 import { PROTOCOLS } from "../oom/protocols/index.ts";
 import { buildBenchResult } from "../report/bench-build.ts";
@@ -12,27 +10,24 @@ import { renderBench } from "../report/bench-text.ts";
 import { writeJson } from "../report/json.ts";
 import { wantsColor } from "../report/table.ts";
 import { type BenchRequest, runBench } from "../run/bench/bench.ts";
-import { MAX_ALLOCATORS } from "../run/race-host.ts";
 import { LAYOUTS } from "../scenario/layouts/index.ts";
 import { EXIT_FINE, EXIT_HANG, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION } from "./exit-code.ts";
 import { setHelpPage } from "./help.ts";
 import { catchInterrupt } from "./interrupt.ts";
 import { JSON_FLAGS, jsonTarget } from "./json-option.ts";
-import { listOf, oneOf, positiveNumber, wholeNumber, wholeNumbers } from "./options.ts";
+import { listOf, positiveNumber, wholeNumber, wholeNumbers } from "./options.ts";
 import { progressLine } from "./progress.ts";
+import { ACTOR_OPTIONS, type ActorFlags, actorsOf, addActorOptions, checkActors } from "./race-options.ts";
 import { parseChoice, parseChoices, resolveVariants, type VariantChoice } from "./variants.ts";
 
 /** The options as commander hands them over. */
-interface BenchFlags {
+interface BenchFlags extends ActorFlags {
   readonly layout: readonly string[];
   readonly smaps?: string;
   readonly pages: readonly number[];
   readonly vmas?: number;
   readonly protocol: VariantChoice;
   readonly order: readonly VariantChoice[];
-  readonly reaper: Reaper;
-  readonly lockGranularity: LockGranularity;
-  readonly allocators: number;
   readonly pairs?: number;
   readonly seed: number;
   readonly hz?: number;
@@ -71,7 +66,7 @@ export function addBench(program: Command): void {
   setHelpPage(command, {
     groups: {
       "The victim": ["--layout", "--smaps", "--pages", "--vmas"],
-      "The race": ["--protocol", "--order", "--reaper", "--lock-granularity", "--allocators"],
+      "The race": ["--protocol", "--order", ...ACTOR_OPTIONS],
       "The measuring": ["--pairs", "--seed", "--hz", "--quick"],
     },
     examples: [
@@ -113,23 +108,8 @@ function addRaceOptions(command: Command): void {
       new Option("--order <list>", `the reaper's walks: ${orderNames.join(", ")}, or files`)
         .argParser(parseOrders)
         .default(parseOrders(DEFAULT_ORDERS), DEFAULT_ORDERS),
-    )
-    .addOption(
-      new Option("--reaper <who>", `who reaps: ${REAPERS.join(", ")}`)
-        .argParser(oneOf("--reaper", REAPERS))
-        .default("mrelease", "mrelease"),
-    )
-    .addOption(
-      new Option("--lock-granularity <unit>", `one PTE lock per ${LOCK_GRANULARITIES.join(", ")}`)
-        .argParser(oneOf("--lock-granularity", LOCK_GRANULARITIES))
-        .default("table", "table"),
-    )
-    .option(
-      "--allocators <n>",
-      "CPUs that allocate meanwhile, stalling on watermarks",
-      wholeNumber("--allocators", 0, MAX_ALLOCATORS),
-      0,
     );
+  addActorOptions(command);
 }
 
 function addMeasuringOptions(command: Command): void {
@@ -160,24 +140,20 @@ function checkContradictions(command: Command, flags: BenchFlags): void {
   for (const [one, other, why] of CONTRADICTIONS) {
     if (given(one) && given(other)) throw new UsageError(`--${one} with --${other}: expected only one, ${why}`);
   }
-  if (flags.reaper === "none" && given("order")) {
-    throw new UsageError("--order with --reaper none: expected no order where nobody reaps");
-  }
+  checkActors(flags, given("order"));
 }
 
 async function toRequest(flags: BenchFlags): Promise<{ request: BenchRequest; modules: readonly string[] }> {
   const { protocol, orders, files } = await resolveVariants(flags.protocol, flags.order);
-  const { reaper, pages, allocators, lockGranularity, quick = false, seed } = flags;
+  const { pages, quick = false, seed } = flags;
   const request: BenchRequest = {
     protocol,
     orders,
-    reaper,
+    ...actorsOf(flags),
     layouts: flags.layout,
     smaps: flags.smaps ?? null,
     pages,
     vmas: flags.vmas ?? null,
-    allocators,
-    lockGranularity,
     pairs: flags.pairs ?? (quick ? QUICK_PAIRS : DEFAULT_PAIRS),
     hz: flags.hz ?? null,
     quick,

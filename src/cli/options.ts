@@ -32,6 +32,17 @@ export function positiveNumber(option: string): (text: string) => number {
   };
 }
 
+/** A number above 0, at most 1. */
+export function share(option: string): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === "" || !(value > 0 && value <= 1)) {
+      throw new UsageError(`${option} ${text}: expected a number above 0, at most 1`);
+    }
+    return value;
+  };
+}
+
 /** Words separated by commas, each of them known; none twice. */
 export function listOf(option: string, known: readonly string[]): (text: string) => string[] {
   return (text) => {

@@ -3,9 +3,7 @@
 import { type Command, Option } from "commander";
 import { UsageError } from "../base/errors.ts";
 import { FRAME_ORDERS, type FrameOrder } from "../machine/address-space.ts";
-import { REAPERS, type Reaper } from "../machine/race.ts";
 import { findProtocol } from "../machine/roles.ts";
-import { LOCK_GRANULARITIES, type LockGranularity } from "../machine/shape.ts";
 import { TRAVERSAL_ORDERS } from "../mm/traversal/index.ts";
 import { PROTOCOLS } from "../oom/protocols/index.ts";
 import { writeJson } from "../report/json.ts";
@@ -13,7 +11,6 @@ import { buildRunResult } from "../report/run-result.ts";
 import { renderRun } from "../report/run-text.ts";
 import { wantsColor } from "../report/table.ts";
 import { type KillRequest, type RawKill, runKill } from "../run/kill.ts";
-import { MAX_ALLOCATORS } from "../run/race-host.ts";
 import type { Layout } from "../scenario/layout.ts";
 import { buildLayout, LAYOUTS } from "../scenario/layouts/index.ts";
 import { readSmaps } from "../scenario/process.ts";
@@ -23,9 +20,10 @@ import { catchInterrupt } from "./interrupt.ts";
 import { JSON_FLAGS, jsonTarget } from "./json-option.ts";
 import { oneOf, positiveNumber, wholeNumber } from "./options.ts";
 import { progressLine } from "./progress.ts";
+import { ACTOR_OPTIONS, type ActorFlags, actorsOf, addActorOptions, checkActors } from "./race-options.ts";
 import { parseChoice, resolveVariants, type VariantChoice } from "./variants.ts";
 
-interface RunFlags {
+interface RunFlags extends ActorFlags {
   readonly layout: string;
   readonly smaps?: string;
   readonly pages?: number;
@@ -33,9 +31,6 @@ interface RunFlags {
   readonly frames: FrameOrder;
   readonly protocol: VariantChoice;
   readonly order?: VariantChoice;
-  readonly reaper: Reaper;
-  readonly lockGranularity: LockGranularity;
-  readonly allocators: number;
   readonly seed: number;
   readonly hz?: number;
   readonly json?: string;
@@ -65,7 +60,7 @@ export function addRun(program: Command): void {
   setHelpPage(command, {
     groups: {
       "The victim": ["--layout", "--smaps", "--pages", "--vmas", "--frames"],
-      "The race": ["--protocol", "--order", "--reaper", "--lock-granularity", "--allocators"],
+      "The race": ["--protocol", "--order", ...ACTOR_OPTIONS],
     },
     examples: [
       ["oomrace run --layout vmas-2m --vmas 8 --pages 4096", "A small kill that fits the screen"],
@@ -104,23 +99,9 @@ function addRaceOptions(command: Command): void {
       "--order <name|file>",
       `the reaper's walk: ${orderNames.join(", ")}, or a file (default: the protocol's own)`,
       parseChoice("--order", orderNames),
-    )
-    .addOption(
-      new Option("--reaper <who>", `who reaps: ${REAPERS.join(", ")}`)
-        .argParser(oneOf("--reaper", REAPERS))
-        .default("mrelease", "mrelease"),
-    )
-    .addOption(
-      new Option("--lock-granularity <unit>", `one PTE lock per ${LOCK_GRANULARITIES.join(", ")}`)
-        .argParser(oneOf("--lock-granularity", LOCK_GRANULARITIES))
-        .default("table", "table"),
-    )
-    .option(
-      "--allocators <n>",
-      "CPUs that allocate meanwhile, stalling on watermarks",
-      wholeNumber("--allocators", 0, MAX_ALLOCATORS),
-      0,
-    )
+    );
+  addActorOptions(command);
+  command
     .option("--seed <n>", "seed of layouts and random frames", wholeNumber("--seed", 0), 1)
     .option(
       "--hz <rate>",
@@ -135,9 +116,7 @@ function checkContradictions(command: Command, flags: RunFlags): void {
     const other = ["layout", "pages", "vmas"].find(given);
     if (other !== undefined) throw new UsageError(`--${other} with --smaps: expected only one of them`);
   }
-  if (flags.reaper === "none" && given("order")) {
-    throw new UsageError("--order with --reaper none: expected no order where nobody reaps");
-  }
+  checkActors(flags, given("order"));
 }
 
 function layoutOf({ smaps, layout, pages, vmas, seed }: RunFlags): Layout {
@@ -146,11 +125,11 @@ function layoutOf({ smaps, layout, pages, vmas, seed }: RunFlags): Layout {
 }
 
 async function toRequest(flags: RunFlags): Promise<{ request: KillRequest; modules: readonly string[] }> {
-  const { reaper, frames, lockGranularity, allocators, seed } = flags;
+  const { reaper, frames, seed } = flags;
   const { protocol, orders, files } = await resolveVariants(flags.protocol, flags.order ? [flags.order] : []);
   const own = protocolNames.includes(protocol) ? findProtocol(protocol).order : "forward";
   const order = reaper === "none" ? null : (orders[0] ?? own);
-  const setup = { frames, protocol, order, reaper, lockGranularity, allocators, seed };
+  const setup = { ...actorsOf(flags), frames, protocol, order, seed };
   return { request: { ...setup, layout: layoutOf(flags), hz: flags.hz ?? null }, modules: files };
 }
 

@@ -33,6 +33,8 @@ export interface RaceSetup {
   readonly frames: FrameOrder;
   readonly seed: number;
   readonly reaper: Reaper;
+  /** process_mrelease callers, each with a pin of its own. Default 1. */
+  readonly reapers?: number;
   /** Somebody else takes all free memory down to the watermarks, as before an OOM kill. Default false. */
   readonly exhausted?: boolean;
 }
@@ -58,7 +60,7 @@ export function* stageRace(cpu: Cpu, setup: RaceSetup): Steps<StagedRace> {
   yield* drainPages(cpu);
   yield* killTask(cpu, task);
   if (setup.reaper === "kthread") yield* markOomVictim(cpu, task);
-  if (setup.reaper === "mrelease") {
+  for (let i = 0; setup.reaper === "mrelease" && i < (setup.reapers ?? 1); i++) {
     const found = yield* mreleaseFind(cpu, VICTIM_SLOT, 0);
     assert(found === mm, `stageRace: mreleaseFind answered ${found}`);
   }
@@ -69,11 +71,12 @@ export function* stageRace(cpu: Cpu, setup: RaceSetup): Steps<StagedRace> {
 
 /**
  * After the roles: the victim's signal_struct goes, and with it the pin that `markOomVictim` took. `unusedPin` is the
- * mm that was pinned for an mrelease caller who did not run, 0 when he did; `hog` is `StagedRace.hog`.
+ * mm that was pinned, once for each of `callers` mrelease callers who did not run, 0 when they did; `hog` is
+ * `StagedRace.hog`.
  */
-export function* endRace(cpu: Cpu, unusedPin: number, hog = 0): Steps<void> {
+export function* endRace(cpu: Cpu, unusedPin: number, hog = 0, callers = 1): Steps<void> {
   yield* putPageChain(cpu, hog);
-  if (unusedPin !== 0) yield* mmdrop(cpu, unusedPin);
+  for (let i = 0; unusedPin !== 0 && i < callers; i++) yield* mmdrop(cpu, unusedPin);
   yield* putOomMm(cpu, taskAt(cpu, VICTIM_SLOT));
 }
 

@@ -76,22 +76,19 @@ function* kthread(cpu: Cpu, params: ReaperParams & { readonly task: number }): S
   return { tries };
 }
 
-export interface AllocatorResult extends Record<string, number> {
+/** Plain data, as every role's result. */
+export type AllocatorResult = {
   readonly allocated: number;
-  readonly stalls: number;
-  /** Emulated microseconds. */
-  readonly stallUs: number;
-  readonly longestStallUs: number;
-}
+  /** How long each allocation took that the watermarks refused at first, in emulated microseconds. */
+  readonly stallsUs: readonly number[];
+};
 
 /** One jiffy (HZ = 250): how long a stalled allocation sleeps before it looks again. */
 const ALLOC_RETRY_US = 4_000;
 
 /** Allocates `pages` pages, sleeping whenever the watermarks refuse, then gives them all back. */
 function* allocator(cpu: Cpu, params: { readonly pages: number }): Steps<AllocatorResult> {
-  let stalls = 0;
-  let stallUs = 0;
-  let longestStallUs = 0;
+  const stallsUs: number[] = [];
   let chain = 0;
   for (let got = 0; got < params.pages; ) {
     const since = nowUs(cpu);
@@ -103,10 +100,7 @@ function* allocator(cpu: Cpu, params: { readonly pages: number }): Steps<Allocat
         pfn = yield* allocPages(cpu, 0, GFP_KERNEL);
       }
       trace(cpu, ALLOC_STALL_END, 0, got);
-      const waited = nowUs(cpu) - since;
-      stalls++;
-      stallUs += waited;
-      longestStallUs = Math.max(longestStallUs, waited);
+      stallsUs.push(nowUs(cpu) - since);
     }
     chain = chainPage(cpu, pfn, chain);
     got++;
@@ -114,7 +108,7 @@ function* allocator(cpu: Cpu, params: { readonly pages: number }): Steps<Allocat
   }
   yield* putPageChain(cpu, chain);
   stamp(cpu, CpuMm.finishedNs, nowNs(cpu));
-  return { allocated: params.pages, stalls, stallUs, longestStallUs };
+  return { allocated: params.pages, stallsUs };
 }
 
 /** Roles by the name that a trial calls them. */

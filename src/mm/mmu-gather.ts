@@ -16,6 +16,7 @@ import { CACHE_PAIR, struct } from "../arena/struct.ts";
 import { assert } from "../base/assert.ts";
 import { MM_PAGES_FREED } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
+import { beginWork, endWork } from "./cpu-speed.ts";
 import { Mm } from "./mm-struct.ts";
 import { PAGE_TYPE_GATHER, pageSetOwner } from "./page.ts";
 import { allocPages, GFP_NOWAIT, putPage, releasePages } from "./page-alloc.ts";
@@ -118,7 +119,9 @@ export function* tlbFlushMmu(cpu: Cpu): Steps<void> {
   store(cpu, tlb + MmuGather.used, 0);
   store(cpu, tlb + MmuGather.capacity, MMU_GATHER_BUNDLE);
   const freed = pagesFreed(cpu);
+  const began = beginWork(cpu);
   yield* releasePages(cpu, tlb + MmuGather.pages, used);
+  endWork(cpu, began);
   trace(cpu, MM_PAGES_FREED, load(cpu, tlb + MmuGather.mm), (pagesFreed(cpu) - freed) | 0);
 }
 

@@ -15,6 +15,7 @@ import { atomicLoad, exchangeOwned, load, store } from "../arena/mem.ts";
 import { noteProgress } from "../sync/lock-stat.ts";
 import { spinLock, spinTrylock, spinUnlock } from "../sync/spinlock.ts";
 import { CpuMm, count } from "./cpu-mm.ts";
+import { beginWork, endWork } from "./cpu-speed.ts";
 import { GRANULARITY_PTE, MmGlobals, setting } from "./globals.ts";
 import { addMmCounter } from "./mm.ts";
 import { MM_ANONPAGES, Mm } from "./mm-struct.ts";
@@ -91,10 +92,12 @@ function* zapPteRange(cpu: Cpu, mm: number, table: number, first: number, last: 
     const lock = pteLockOf(cpu, mm, table, index);
     if (mode === ZAP_WAIT) yield* spinLock(cpu, lock, PTE_LOCK);
     else if (!(yield* spinTrylock(cpu, lock, PTE_LOCK))) return false;
+    const began = beginWork(cpu);
     if (tableIsEmpty(cpu, table)) index = last;
     else index = yield* zapLocked(cpu, mm, table, index, perPte ? index + 1 : last);
     const full = gatherIsFull(cpu);
     if (full) yield* tlbFlushMmuTlbonly(cpu);
+    endWork(cpu, began);
     yield* spinUnlock(cpu, lock, PTE_LOCK);
     if (full) yield* tlbFlushMmu(cpu);
   }

@@ -60,17 +60,17 @@ function workNs(trial: TrialSample): number | null {
 export function summarise(trials: readonly TrialSample[]): VariantSummary {
   assert(trials.length > 0, "summarise: no trial");
   const middle = (of: (trial: TrialSample) => number): number => median(trials.map(of));
-  const side = (role: Role, of: (actor: ActorSample) => number | null): number | null =>
-    medianOrNull(trials.map((trial) => actorValue(trial, role, of)));
+  const side = (role: Role, of: (actors: readonly ActorSample[]) => number | null): number | null =>
+    medianOrNull(trials.map((trial) => sideValue(trial, role, of)));
   return {
     phaseNs: middle((trial) => trial.phaseNs),
     pagesPerSecond: middle((trial) => (trial.pages * 1e9) / trial.phaseNs),
-    victimWallNs: side("victim", (actor) => actor.wallNs) ?? 0,
-    reaperWallNs: side("reaper", (actor) => actor.wallNs),
-    victimCpuNs: side("victim", (actor) => actor.cpuNs),
-    reaperCpuNs: side("reaper", (actor) => actor.cpuNs),
-    victimPages: side("victim", (actor) => actor.pages) ?? 0,
-    reaperPages: side("reaper", (actor) => actor.pages) ?? 0,
+    victimWallNs: side("victim", longest) ?? 0,
+    reaperWallNs: side("reaper", longest),
+    victimCpuNs: side("victim", cpuOf),
+    reaperCpuNs: side("reaper", cpuOf),
+    victimPages: side("victim", pagesOf) ?? 0,
+    reaperPages: side("reaper", pagesOf) ?? 0,
     pteAcquired: middle((trial) => lockSum(trial, PTE_LOCK_NAME, "acquired")),
     pteContended: middle((trial) => lockSum(trial, PTE_LOCK_NAME, "contended")),
     pteWaitNs: middle((trial) => lockSum(trial, PTE_LOCK_NAME, "waitNs")),
@@ -147,9 +147,26 @@ function racers(trial: TrialSample): ActorSample[] {
   return trial.actors.filter((actor) => actor.role !== "allocator");
 }
 
-function actorValue(trial: TrialSample, role: Role, of: (actor: ActorSample) => number | null): number | null {
-  const actor = trial.actors.find((one) => one.role === role);
-  return actor === undefined ? null : of(actor);
+/** A figure of one side, which may be several CPUs; null where nobody plays that role. */
+function sideValue(
+  trial: TrialSample,
+  role: Role,
+  of: (actors: readonly ActorSample[]) => number | null,
+): number | null {
+  const actors = trial.actors.filter((one) => one.role === role);
+  return actors.length === 0 ? null : of(actors);
+}
+
+function longest(actors: readonly ActorSample[]): number {
+  return Math.max(...actors.map(({ wallNs }) => wallNs));
+}
+
+function pagesOf(actors: readonly ActorSample[]): number {
+  return actors.reduce((sum, { pages }) => sum + pages, 0);
+}
+
+function cpuOf(actors: readonly ActorSample[]): number | null {
+  return actors.reduce<number | null>((sum, { cpuNs }) => (sum === null || cpuNs === null ? null : sum + cpuNs), 0);
 }
 
 function pteLocks(actor: ActorSample): LockSample[] {
@@ -165,9 +182,11 @@ function pteMaxNs(trial: TrialSample): number {
   );
 }
 
-function pteWaitShare(actor: ActorSample): number {
-  const waited = pteLocks(actor).reduce((sum, lock) => sum + lock.waitNs, 0);
-  return actor.wallNs === 0 ? 0 : waited / actor.wallNs;
+/** Of several CPUs, the mean of their shares weighted by their time. */
+function pteWaitShare(actors: readonly ActorSample[]): number {
+  const waited = actors.flatMap(pteLocks).reduce((sum, lock) => sum + lock.waitNs, 0);
+  const wall = actors.reduce((sum, { wallNs }) => sum + wallNs, 0);
+  return wall === 0 ? 0 : waited / wall;
 }
 
 function medianOrNull(values: readonly (number | null)[]): number | null {

@@ -5,7 +5,7 @@ import { blockNotes, blockTitle, renderBlock, renderNote } from "./bench-block-t
 import { lockTotals } from "./bench-metrics.ts";
 import type { BenchBlock, BenchResult, Cost, LockOperation, NativeTwin } from "./bench-result.ts";
 import { formatInterval } from "./comparison-table.ts";
-import { formatBytes, formatCount, formatCounted, formatNs, formatRate, formatRatio } from "./format.ts";
+import { formatBytes, formatCount, formatCounted, formatNs, formatNumber, formatRate, formatRatio } from "./format.ts";
 import { renderGranularity } from "./granularity-text.ts";
 import { headline, storyOf } from "./headline.ts";
 import { renderLockTable } from "./lock-table.ts";
@@ -46,7 +46,7 @@ function header(result: BenchResult, notes: readonly string[]): string {
       `load ${machine.load1.toFixed(2)} at the start`,
     `${machine.os}; Node ${machine.node}; ${formatCounted(actors, "actor")}, ` +
       `${(actors / machine.available).toFixed(1)} per CPU`,
-    `protocol ${options.protocol}, reaper ${options.reaper}, PTE lock per ${options.lockGranularity}, ` +
+    `protocol ${options.protocol}, ${reaperText(options)}, PTE lock per ${options.lockGranularity}, ` +
       `${formatCounted(options.pairs, "pair")}, seed ${result.seed}`,
     `CPU time from ${cpuTime.source}` +
       `${cpuTime.resolutionNs === null ? "" : `, resolution ${formatNs(cpuTime.resolutionNs)}`}; ${timers(result)}`,
@@ -57,6 +57,21 @@ function header(result: BenchResult, notes: readonly string[]): string {
     ...lines.map((line) => wrap(line, 2, 4)),
     ...notes.map((note) => renderNote(note, 2)),
   ].join("\n");
+}
+
+/** "reaper mrelease", with number and speeds where they are not the usual. */
+export function reaperText(setup: {
+  readonly reaper: string;
+  readonly reapers: number;
+  readonly victimSpeed: number;
+  readonly reaperSpeed: number;
+}): string {
+  const many = setup.reapers > 1 ? ` (${setup.reapers} of them)` : "";
+  const speeds = [
+    ...(setup.victimSpeed === 1 ? [] : [`victim at ${formatNumber(setup.victimSpeed)} of full speed`]),
+    ...(setup.reaperSpeed === 1 ? [] : [`reaper at ${formatNumber(setup.reaperSpeed)} of full speed`]),
+  ];
+  return [`reaper ${setup.reaper}${many}`, ...speeds].join(", ");
 }
 
 function ending({ partial, hang }: BenchResult): string {

@@ -3,7 +3,7 @@
 import picocolors from "picocolors";
 import { renderNote } from "./bench-block-text.ts";
 import { lockTotals } from "./bench-metrics.ts";
-import type { RenderOptions } from "./bench-text.ts";
+import { type RenderOptions, reaperText } from "./bench-text.ts";
 import { formatBytes, formatCounted, formatNs } from "./format.ts";
 import { renderLockTable } from "./lock-table.ts";
 import { renderMemoryBack } from "./memory-back.ts";
@@ -30,7 +30,7 @@ export function renderRun(result: RunResult, options: RenderOptions = {}): strin
 }
 
 function header({ version, machine, setup, timers, layout, oversubscribed, roles, phaseNs }: RunResult): string {
-  const walk = setup.order === null ? "nobody reaps" : `reaper ${setup.reaper} walks ${setup.order}`;
+  const walk = setup.order === null ? "nobody reaps" : `${reaperText(setup)}, walks ${setup.order}`;
   const lines = [
     `${machine.cpu}: ${machine.available} of ${machine.cores} CPUs, ${formatBytes(machine.memoryBytes)}; ` +
       `${machine.os}; Node ${machine.node}`,

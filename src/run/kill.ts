@@ -18,6 +18,11 @@ export interface KillSetup {
   /** The reaper's walk; null where nobody reaps. */
   readonly order: string | null;
   readonly reaper: Reaper;
+  /** How many call process_mrelease. */
+  readonly reapers: number;
+  /** Speed of the victim's and the reapers' CPUs, above 0 to 1. */
+  readonly victimSpeed: number;
+  readonly reaperSpeed: number;
   readonly lockGranularity: LockGranularity;
   readonly allocators: number;
   readonly seed: number;
@@ -102,6 +107,10 @@ export async function runKill(request: KillRequest, hooks: BenchHooks): Promise<
   }
 }
 
-function rolesOf({ reaper, allocators }: KillSetup): string[] {
-  return ["victim", reaper, ...Array.from({ length: allocators }, (_, i) => `allocator ${i + 1}`)];
+function rolesOf({ reaper, reapers, allocators }: KillSetup): string[] {
+  return [
+    "victim",
+    ...Array.from({ length: reapers }, () => reaper),
+    ...Array.from({ length: allocators }, (_, i) => `allocator ${i + 1}`),
+  ];
 }

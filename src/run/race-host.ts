@@ -22,7 +22,12 @@ export interface RaceOptions {
   readonly protocol: string;
   readonly lockGranularity: LockGranularity;
   readonly reaper: Reaper;
+  /** How many call process_mrelease. Default 1. */
+  readonly reapers?: number;
   readonly allocators: number;
+  /** Speed of the victim's and the reapers' CPUs, above 0 to 1. Default 1, full speed. */
+  readonly victimSpeed?: number;
+  readonly reaperSpeed?: number;
   readonly seed: number;
   /** Entries of each CPU's trace ring; 0 for no tracing. */
   readonly traceEvents: number;
@@ -31,9 +36,9 @@ export interface RaceOptions {
 }
 
 const VICTIM = 0;
-const REAPER = 1;
-const FIRST_ALLOCATOR = 2;
-export const MAX_ALLOCATORS = MAX_CPUS - FIRST_ALLOCATOR;
+const FIRST_REAPER = 1;
+export const MAX_ALLOCATORS = 16;
+export const MAX_REAPERS = MAX_CPUS - MAX_ALLOCATORS - FIRST_REAPER;
 
 /** Arenas up to this size are reset by copying a snapshot, larger ones by staging the race anew. */
 const MAX_SNAPSHOT_BYTES = 2 ** 30;
@@ -47,7 +52,7 @@ function shapeFor(kernel: Kernel, options: RaceOptions): MachineShape {
   const pages = kernel.countPresent(options.mappings);
   const tables = kernel.countTables(options.mappings, options.levels);
   return {
-    cpus: FIRST_ALLOCATOR + options.allocators,
+    cpus: FIRST_REAPER + (options.reapers ?? 1) + options.allocators,
     frames: pages + tables + SPARE_FRAMES + Math.ceil(pages * SPARE_SHARE),
     tables: tables + 8,
     vmas: options.mappings.length + 1,
@@ -92,6 +97,10 @@ export class RaceHost {
     this.#snapshot = words.byteLength <= MAX_SNAPSHOT_BYTES ? words.slice() : undefined;
   }
 
+  get #reapers(): number {
+    return this.options.reapers ?? 1;
+  }
+
   /** Frames of the victim. */
   get pages(): number {
     return this.#kernel.countPresent(this.options.mappings);
@@ -108,7 +117,17 @@ export class RaceHost {
       this.#kernel.stageRace(cpu, { ...this.options, exhausted: this.options.allocators > 0 }),
     );
     this.#kernel.resetFigures(this.words, this.map);
+    this.#setSpeeds();
     return staged;
+  }
+
+  #setSpeeds(): void {
+    const { slowdownOf, elementOf, CpuMm } = this.#kernel;
+    const { victimSpeed = 1, reaperSpeed = 1 } = this.options;
+    for (let id = 0; id < FIRST_REAPER + this.#reapers; id++) {
+      const speed = id === VICTIM ? victimSpeed : reaperSpeed;
+      this.words[elementOf(this.map.cpuMm, id) + CpuMm.slowdown] = slowdownOf(speed);
+    }
   }
 
   /** Puts the arena back to the start barrier. */
@@ -171,7 +190,7 @@ export class RaceHost {
     const unusedPin = order === null && this.options.reaper === "mrelease" ? this.#staged.mm : 0;
     const actors = this.#actors(result);
     const boot = this.#kernel.cpuOf(this.words, this.map, VICTIM, this.#kernel.soloPort());
-    this.#kernel.runToEnd(this.#kernel.endRace(boot, unusedPin, this.#staged.hog));
+    this.#kernel.runToEnd(this.#kernel.endRace(boot, unusedPin, this.#staged.hog, this.#reapers));
     const [broken] = this.#kernel.findViolations(this.words, this.map);
     if (broken) throw broken;
     const racers = actors.filter((actor) => actor.role !== "allocator");
@@ -185,17 +204,22 @@ export class RaceHost {
 
   #assignments(order: string | null): Assignment[] {
     const { reaper, protocol, allocators } = this.options;
+    const reapers = this.#reapers;
     const all: Assignment[] = [{ cpu: VICTIM, role: "victim", params: {} }];
-    if (order !== null && reaper === "mrelease") {
-      all.push({ cpu: REAPER, role: "mrelease", params: { mm: this.#staged.mm, protocol, order } });
+    for (let i = 0; order !== null && reaper === "mrelease" && i < reapers; i++) {
+      all.push({ cpu: FIRST_REAPER + i, role: "mrelease", params: { mm: this.#staged.mm, protocol, order } });
     }
     if (order !== null && reaper === "kthread") {
-      all.push({ cpu: REAPER, role: "kthread", params: { task: this.#staged.task, protocol, order } });
+      all.push({ cpu: FIRST_REAPER, role: "kthread", params: { task: this.#staged.task, protocol, order } });
     }
     // Memory is exhausted when the race begins, so all that they get is the victim's.
     const pages = Math.floor(this.pages / 2);
     for (let i = 0; i < allocators; i++) {
-      all.push({ cpu: FIRST_ALLOCATOR + i, role: "allocator", params: { pages: Math.floor(pages / allocators) } });
+      all.push({
+        cpu: FIRST_REAPER + reapers + i,
+        role: "allocator",
+        params: { pages: Math.floor(pages / allocators) },
+      });
     }
     return all;
   }
@@ -227,8 +251,9 @@ function actorSample(cpu: CpuResult, figures: CpuFigures, releaseNs: number): Ac
   };
 }
 
-function stallSample({ stalls, stallUs, longestStallUs }: AllocatorResult): StallSample {
-  return { count: stalls, totalUs: stallUs, longestUs: longestStallUs };
+function stallSample({ stallsUs }: AllocatorResult): StallSample {
+  const totalUs = stallsUs.reduce((sum, us) => sum + us, 0);
+  return { count: stallsUs.length, totalUs, longestUs: Math.max(0, ...stallsUs), eachUs: stallsUs };
 }
 
 function lockSample(lock: CpuFigures["locks"][number]): LockSample {

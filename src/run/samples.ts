@@ -26,6 +26,8 @@ export interface StallSample {
   readonly count: number;
   readonly totalUs: number;
   readonly longestUs: number;
+  /** Each stall. */
+  readonly eachUs: readonly number[];
 }
 
 /** One CPU of one trial. */

@@ -11,7 +11,7 @@ test.concurrent("run: tracepoints, a column per CPU, the locks, and when the mem
   const { code, stdout, stderr } = await oomrace(...SMALL, "--order", "reverse", "--allocators", "1");
   expect([code, stderr]).toEqual([0, ""]);
   expect(stdout).toMatch(/^oomrace \S+ run\n/);
-  expect(stdout).toContain("reaper mrelease walks reverse");
+  expect(stdout).toContain("reaper mrelease, walks reverse");
   expect(stdout).toMatch(/time +CPU 0: victim +CPU 1: mrelease +CPU 2: allocator 1\n/);
   expect(stdout).toMatch(/sched_process_exit: pid=1000/);
   expect(stdout).toMatch(/unmaps 8 ranges/);
@@ -33,7 +33,7 @@ test.concurrent("run --json -: the result alone, by its schema", async () => {
 
 test.concurrent("run: the protocol's own order unless told otherwise; contradictions in one line", async () => {
   const own = await oomrace(...SMALL, "--protocol", "v6.18");
-  expect(own.stdout).toContain("protocol v6.18, reaper mrelease walks reverse");
+  expect(own.stdout).toContain("protocol v6.18, reaper mrelease, walks reverse");
   const both = await oomrace("run", "--smaps", "1", "--pages", "5");
   expect(both).toMatchObject({ code: 2, stderr: "oomrace: --pages with --smaps: expected only one of them\n" });
   const nobody = await oomrace("run", "--reaper", "none", "--order", "reverse");

@@ -15,7 +15,8 @@ describe.concurrent("help", () => {
     const { code, stdout, stderr } = await oomrace();
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(/^Usage: oomrace \[options\] \[command\]\n/);
-    for (const command of ["bench", "list", "stress"]) expect(stdout).toMatch(new RegExp(`^ {2}${command} `, "m"));
+    for (const command of ["bench", "list", "run", "stress"])
+      expect(stdout).toMatch(new RegExp(`^ {2}${command} `, "m"));
     expect(stdout).toContain("Examples:\n");
     expect(stdout).toMatch(/^ {2}130 +interrupted/m);
   });
@@ -27,7 +28,8 @@ describe.concurrent("help", () => {
     expect(titles).toEqual(["The victim:", "The race:", "The measuring:", "Other:", "Examples:", "Exit codes:"]);
     const flags = [...stdout.matchAll(/^ {2}(?:-h, )?--([a-z-]+)/gm)].map((match) => match[1]);
     expect(flags.slice().sort().join(" ")).toBe(
-      "allocators help hz json layout lock-granularity order pages pairs protocol quick reaper seed smaps vmas",
+      "allocators help hz json layout lock-granularity order pages pairs protocol quick " +
+        "reaper reaper-speed reapers seed smaps victim-speed vmas",
     );
     expect(stdout.replaceAll(/\s+/g, " ")).toContain(
       "teardown protocol: v4.13, v4.14, v6.1, v6.18, or a file (default: v6.1)",
@@ -35,7 +37,7 @@ describe.concurrent("help", () => {
     for (const exit of ["0", "1", "2", "3", "130"]) expect(stdout).toMatch(new RegExp(`^ {2}${exit} +\\w`, "m"));
   });
 
-  test.each(["list", "stress"])("%s", async (command) => {
+  test.each(["list", "run", "stress"])("%s", async (command) => {
     const { code, stdout } = await oomrace(command, "--help");
     expect(code).toBe(0);
     expect(stdout).toMatch(new RegExp(`^Usage: oomrace ${command} `));
@@ -60,6 +62,12 @@ describe.concurrent("one line says what was expected", () => {
     ["a text that is no smaps", "bench --smaps package.json", /^package\.json:1: .*expected/],
     ["two victims", "bench --smaps self --layout self", /^--layout with --smaps: expected only one, the victim is/],
     ["an order for nobody", "bench --reaper none --order reverse", /^--order with --reaper none: expected no order/],
+    [
+      "reapers of a kind that is one",
+      "bench --reaper kthread --reapers 2",
+      /^--reapers 2 with --reaper kthread: expected/,
+    ],
+    ["a CPU faster than full speed", "run --victim-speed 1.5", /^--victim-speed 1\.5: expected a number above 0, at/],
     ["a size for a real process", "bench --layout self --pages 9", /^layout self: --pages 9 given, expected none/],
     ["more VMAs than pages", "bench --layout vmas-2m --pages 5", /^layout vmas-2m: 5 pages in 4096 VMAs, expected/],
     ["a file that cannot be made", "bench --json /no/such/dir/x", /^--json \/no\/.*cannot be written \(ENOENT\), expe/],

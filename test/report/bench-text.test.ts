@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { renderBlock } from "../../src/report/bench-block-text.ts";
-import type { MeasuredBlock } from "../../src/report/bench-result.ts";
+import type { MeasuredBlock, VariantResult } from "../../src/report/bench-result.ts";
 import { renderBench } from "../../src/report/bench-text.ts";
 import { formatControl, formatInterval } from "../../src/report/comparison-table.ts";
 import { renderList } from "../../src/report/list-result.ts";
 import { renderLockTable } from "../../src/report/lock-table.ts";
+import { renderStalls } from "../../src/report/stall-table.ts";
 import { compare } from "../../src/report/stats.ts";
 import { block, lock, sampleResult } from "./sample-result.ts";
 
@@ -141,12 +142,21 @@ test("oversubscribed, interrupted and quick runs say so", () => {
 
 test("stalls of allocators: count, total, mean and longest, in emulated time", () => {
   const at = LINES.findIndex((line) => line.includes("alloc stalls"));
-  expect(LINES[at]).toMatch(/\(4 kills, emulated time; no percentile from fewer than 100 samples\)$/);
+  expect(LINES[at]).toMatch(/\(4 kills, emulated time; pN from 100 stalls on\)$/);
   expect(LINES.slice(at + 1, at + 3)).toEqual([
-    "  solo                0     0 ns     0 ns     0 ns",
-    "  forward             8  36.0 ms  4.50 ms  5.00 ms",
+    "  solo                0     0 ns     0 ns    -    -    -     0 ns",
+    "  forward             8  36.0 ms  4.50 ms    -    -    -  5.00 ms",
   ]);
   expect(TEXT.split("alloc stalls")).toHaveLength(2);
+});
+
+test("percentiles of stalls once there are a hundred", () => {
+  const eachUs = Array.from({ length: 101 }, (_, i) => i * 1000);
+  const stalls = { count: 101, totalUs: 5050e3, longestUs: 100e3, eachUs };
+  const variant = { name: "reverse", trials: [{ actors: [{ stalls }] }] } as unknown as VariantResult;
+  expect(renderStalls([variant], {})[0]?.split("\n")[1]).toMatch(
+    /^reverse +101 +5\.05 s +50\.0 ms +50\.0 ms +90\.0 ms +99\.0 ms +100 ms$/,
+  );
 });
 
 test("lock operations, C twin and costs are there", () => {

@@ -118,7 +118,9 @@ export function block(pairs = 21, vmas = 4096): MeasuredBlock {
 /** An allocator that stalled twice in each trial of the orders, and never in the solo ones. */
 function withAllocator(one: VariantResult): VariantResult {
   const stalls =
-    one.order === null ? { count: 0, totalUs: 0, longestUs: 0 } : { count: 2, totalUs: 9e3, longestUs: 5e3 };
+    one.order === null
+      ? { count: 0, totalUs: 0, longestUs: 0, eachUs: [] }
+      : { count: 2, totalUs: 9e3, longestUs: 5e3, eachUs: [4e3, 5e3] };
   return { ...one, trials: one.trials.map((t) => ({ ...t, actors: [...t.actors, actor("allocator", { stalls })] })) };
 }
 
@@ -149,6 +151,9 @@ export function sampleResult(more: Partial<BenchResult> = {}): BenchResult {
       protocol: "v6.1",
       orders: ["forward", "reverse"],
       reaper: "mrelease",
+      reapers: 1,
+      victimSpeed: 1,
+      reaperSpeed: 1,
       layouts: ["vmas-2m", "one-vma", "self"],
       smaps: null,
       pages: [],

@@ -96,6 +96,39 @@ describe("a host", () => {
     expect(allocator?.stalls).not.toBeNull();
   });
 
+  it("has several process_mrelease callers, each with its pin, whether they run or not", async () => {
+    const host = hostOf({ reapers: 3, allocators: 1 });
+    const { kernel } = context;
+    expect(host.words[kernel.elementOf(host.map.mms, 0) + kernel.Mm.mmCount]).toBe(4);
+    const crew = await context.crewFor(host);
+    const { actors, pages } = await host.trial(crew, "reverse");
+    expect(actors.map(({ role }) => role)).toEqual(["victim", "reaper", "reaper", "reaper", "allocator"]);
+    expect(pages).toBe(350);
+    expect((await host.trial(crew, null)).actors.map(({ role }) => role)).toEqual(["victim", "allocator"]);
+  });
+
+  it("slows the CPUs of one side, trial after trial", async () => {
+    const host = hostOf({ victimSpeed: 0.5, reaperSpeed: 0.25, reapers: 2 });
+    const { kernel } = context;
+    for (let trial = 0; trial < 2; trial++) {
+      await host.trial(await context.crewFor(host), "reverse");
+      const slowdowns = [0, 1, 2].map((id) => host.words[kernel.elementOf(host.map.cpuMm, id) + kernel.CpuMm.slowdown]);
+      expect(slowdowns).toEqual([1000, 3000, 3000]);
+    }
+  });
+
+  it("traces one kill from the barrier on", async () => {
+    const host = hostOf({ traceEvents: 1024 });
+    const { kernel } = context;
+    const { sample, trace, lost, mm } = await host.tracedTrial(await context.crewFor(host), "forward");
+    expect([lost, mm]).toEqual([0, kernel.elementOf(host.map.mms, 0)]);
+    expect(trace.every(({ timeNs }, i) => timeNs >= 0 && timeNs >= (trace[i - 1]?.timeNs ?? 0))).toBe(true);
+    expect(new Set(trace.map(({ cpu }) => cpu))).toEqual(new Set([0, 1]));
+    const freed = trace.filter(({ event, a }) => event === kernel.MM_PAGES_FREED && a === mm);
+    expect(freed.reduce((sum, { b }) => sum + b, 0)).toBe(sample.pages);
+    await expect(hostOf().tracedTrial(await context.crewFor(hostOf()), "forward")).rejects.toThrow("no trace rings");
+  });
+
   it("takes turns with others on one crew", async () => {
     const hosts = [hostOf({ protocol: "v4.13", reaper: "kthread" }), hostOf({ protocol: "v6.18", levels: 5 })];
     for (let turn = 0; turn < 4; turn++) {

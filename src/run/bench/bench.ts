@@ -162,8 +162,10 @@ function blockRequest(
   layout: Layout,
   frames: BlockRequest["frames"],
 ): BlockRequest {
-  const { protocol, orders, reaper, lockGranularity, allocators, pairs, seed } = request;
-  return { layout, frames, protocol, orders, reaper, lockGranularity, allocators, pairs, seed, warmups: sizes.warmups };
+  const { protocol, orders, reaper, reapers, victimSpeed, reaperSpeed } = request;
+  const { lockGranularity, allocators, pairs, seed } = request;
+  const race = { protocol, orders, reaper, reapers, victimSpeed, reaperSpeed, lockGranularity, allocators };
+  return { ...race, layout, frames, pairs, seed, warmups: sizes.warmups };
 }
 
 /** The layouts asked for, one for each size; one that this machine cannot make is noted and left out. */

@@ -18,6 +18,9 @@ export interface BlockRequest {
   readonly protocol: string;
   readonly orders: readonly string[];
   readonly reaper: Reaper;
+  readonly reapers: number;
+  readonly victimSpeed: number;
+  readonly reaperSpeed: number;
   readonly lockGranularity: LockGranularity;
   readonly allocators: number;
   readonly pairs: number;
@@ -36,7 +39,7 @@ interface Series {
 const SOLO = "solo";
 
 function setupOf(request: BlockRequest): BlockSetup {
-  const actors = (request.reaper === "none" ? 1 : 2) + request.allocators;
+  const actors = 1 + (request.reaper === "none" ? 0 : request.reapers) + request.allocators;
   return {
     layout: request.layout.name,
     frames: request.frames,
@@ -105,6 +108,9 @@ function stage(context: BenchContext, request: BlockRequest): RaceHost {
     protocol: request.protocol,
     lockGranularity: request.lockGranularity,
     reaper: request.reaper,
+    reapers: request.reapers,
+    victimSpeed: request.victimSpeed,
+    reaperSpeed: request.reaperSpeed,
     allocators: request.allocators,
     seed: request.seed,
     traceEvents: 0,

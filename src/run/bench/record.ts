@@ -57,6 +57,11 @@ export interface BenchOptions {
   readonly protocol: string;
   readonly orders: readonly string[];
   readonly reaper: Reaper;
+  /** How many call process_mrelease. */
+  readonly reapers: number;
+  /** Speed of the victim's and the reapers' CPUs, above 0 to 1. */
+  readonly victimSpeed: number;
+  readonly reaperSpeed: number;
   readonly layouts: readonly string[];
   /** File or process id of --smaps. */
   readonly smaps: string | null;
