@@ -43,6 +43,7 @@ const DEFAULT_ORDERS = "forward,reverse";
 const protocolNames = PROTOCOLS.map(({ name }) => name);
 const orderNames = TRAVERSAL_ORDERS.map(({ name }) => name);
 const layoutNames = LAYOUTS.map(({ name }) => name);
+const usualLayouts = LAYOUTS.filter(({ onDemand }) => !onDemand).map(({ name }) => name);
 
 export function addBench(program: Command): void {
   const command = program
@@ -85,7 +86,7 @@ function addVictimOptions(command: Command): void {
     .addOption(
       new Option("--layout <list>", `address spaces: ${layoutNames.join(", ")}`)
         .argParser(listOf("--layout", layoutNames))
-        .default(layoutNames, "all"),
+        .default(usualLayouts, usualLayouts.join(",")),
     )
     .option("--smaps <file|pid>", "an address space from a /proc/PID/smaps text or a live process, instead of --layout")
     .addOption(

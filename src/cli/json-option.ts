@@ -1,4 +1,4 @@
-/** `--json FILE`: a target that cannot be written is said before the work, not after it. */
+/** Options that name a file to write: a target that cannot be written is said before the work, not after it. */
 
 import { accessSync, constants, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -6,13 +6,16 @@ import { UsageError } from "../base/errors.ts";
 
 export const JSON_FLAGS = "--json <file>";
 
-/** Throws UsageError unless `target` is "-" or a file that can be written or made. */
-export function jsonTarget(target: string): string {
-  if (target === "-") return target;
-  const problem = problemOf(resolve(target));
-  if (problem !== undefined) throw new UsageError(`--json ${target}: ${problem}, expected a writable file or -`);
-  return target;
+/** Throws UsageError unless the value is "-" or a file that can be written or made. */
+export function writableTarget(option: string): (target: string) => string {
+  return (target) => {
+    const problem = target === "-" ? undefined : problemOf(resolve(target));
+    if (problem !== undefined) throw new UsageError(`${option} ${target}: ${problem}, expected a writable file or -`);
+    return target;
+  };
 }
+
+export const jsonTarget = writableTarget("--json");
 
 function problemOf(path: string): string | undefined {
   const there = statSync(path, { throwIfNoEntry: false });

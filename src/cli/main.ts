@@ -7,6 +7,7 @@ import { addBench } from "./bench.ts";
 import { EXIT_FINE, EXIT_HANG, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION, exitCodeOf } from "./exit-code.ts";
 import { formatHelp, setHelpPage } from "./help.ts";
 import { addList } from "./list.ts";
+import { addRecord } from "./record.ts";
 import { addRun } from "./run.ts";
 import { addStress } from "./stress.ts";
 
@@ -20,6 +21,7 @@ const program = new Command("oomrace")
 
 addBench(program);
 addList(program);
+addRecord(program);
 addRun(program);
 addStress(program);
 

@@ -34,6 +34,10 @@ export interface LayoutRequest {
 export interface LayoutKind {
   readonly name: string;
   readonly idea: string;
+  /** Sizes that a request may give it; a bench that gives others to several layouts spares this one. */
+  readonly sizes: readonly ("pages" | "vmas")[];
+  /** True for a layout that is measured only when it is asked for by name. Default false. */
+  readonly onDemand?: boolean;
   /** @throws UsageError when the request cannot be met; NotAvailable when this machine lacks what it needs. */
   build(request: LayoutRequest): Layout;
 }

@@ -1,11 +1,15 @@
 /** Layouts of real processes: from a live one under /proc, or from a file that somebody saved. */
 
+import { isUtf8 } from "node:buffer";
 import { existsSync, readFileSync } from "node:fs";
 import { UsageError } from "../base/errors.ts";
-import { type Layout, NotAvailable } from "./layout.ts";
+import { type Layout, NotAvailable, type PageRuns } from "./layout.ts";
 import { MAX_PAGEMAP_PAGES, Pagemap } from "./pagemap.ts";
-import { parseSmaps, type Smaps } from "./smaps.ts";
+import { joinRuns, type RunsOf, recordingOf } from "./recording.ts";
+import { parseSmaps, type Smaps, type SmapsMapping } from "./smaps.ts";
 import { type Presence, smapsLayout } from "./smaps-layout.ts";
+
+const NEWLINE = 0x0a;
 
 /** A process that maps memory while its smaps is read may show a range twice; another attempt then helps. */
 const ATTEMPTS = 5;
@@ -19,8 +23,17 @@ export function readSmaps(fileOrPid: string, seed: number): Layout {
   if (live !== null && (fileOrPid.startsWith("/proc/") || !existsSync(fileOrPid))) {
     return readProcess(live[1] as string, seed);
   }
-  const smaps = parseSmaps(readText(fileOrPid), fileOrPid);
-  return smapsLayout(fileOrPid, `the process that ${fileOrPid} describes`, smaps, () => undefined, seed);
+  return readSmapsFile(fileOrPid, fileOrPid, `the process that ${fileOrPid} describes`, seed);
+}
+
+/** A saved smaps text or a recording as the layout `name`. @throws UsageError when it cannot be read or is neither */
+export function readSmapsFile(file: string, name: string, idea: string, seed: number): Layout {
+  const smaps = parseSmaps(readSaved(file), file);
+  return smapsLayout(name, idea, smaps, smaps.recorded ? recordedPresence : () => undefined, seed);
+}
+
+function recordedPresence({ runs }: SmapsMapping): PageRuns {
+  return joinRuns(runs?.AnonRuns ?? [], runs?.FileRuns ?? []);
 }
 
 /** This process. @throws NotAvailable on a system without /proc/self/smaps */
@@ -33,14 +46,10 @@ export function readOwnSmaps(seed: number): Layout {
  * @throws NotAvailable on a system without /proc; UsageError when this process cannot be read
  */
 export function readProcess(pid: string, seed: number): Layout {
-  if (!existsSync("/proc/self/smaps")) {
-    throw new NotAvailable(`process ${pid}: not available here, expected Linux with /proc/self/smaps`);
-  }
-  const file = `/proc/${pid}/smaps`;
-  const smaps = parseLive(file);
+  const { file, smaps } = readLive(pid);
   const pagemap = openPagemap(`/proc/${pid}/pagemap`, smaps);
   const presence: Presence = (mapping) =>
-    mapping.pages > MAX_PAGEMAP_PAGES ? undefined : pagemap?.present(mapping.startVpn, mapping.pages);
+    mapping.pages > MAX_PAGEMAP_PAGES ? undefined : pagemap?.runs("present", mapping.startVpn, mapping.pages);
   try {
     return smapsLayout(`process ${pid}`, `the live process ${pid}, from ${file}`, smaps, presence, seed);
   } finally {
@@ -48,13 +57,55 @@ export function readProcess(pid: string, seed: number): Layout {
   }
 }
 
-function parseLive(file: string): Smaps {
+interface LiveSmaps {
+  readonly file: string;
+  readonly text: string;
+  readonly smaps: Smaps;
+}
+
+function readLive(pid: string): LiveSmaps {
+  if (!existsSync("/proc/self/smaps")) {
+    throw new NotAvailable(`process ${pid}: not available here, expected Linux with /proc/self/smaps`);
+  }
+  const file = `/proc/${pid}/smaps`;
   for (let attempt = 1; ; attempt++) {
-    const text = readText(file);
+    const text = readText(file).toString("utf8");
     try {
-      return parseSmaps(text, file);
+      return { file, text, smaps: parseSmaps(text, file) };
     } catch (error) {
       if (attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+export interface Recording {
+  /** See `recording`. */
+  readonly text: string;
+  readonly pages: number;
+  /** False when the process changed in each attempt: sizes and runs then do not quite agree. */
+  readonly steady: boolean;
+}
+
+/**
+ * Records the live process `pid`.
+ * @throws NotAvailable on a system without /proc; UsageError when this process or its pagemap cannot be read
+ */
+export function recordProcess(pid: string): Recording {
+  for (let attempt = 1; ; attempt++) {
+    const before = readLive(pid);
+    const pagemap = openPagemap(`/proc/${pid}/pagemap`, before.smaps);
+    if (pagemap === undefined) {
+      throw new UsageError(`/proc/${pid}/pagemap: cannot be read, expected a process of yours, or more rights`);
+    }
+    try {
+      const runsOf: RunsOf = (kind, { startVpn, pages }) =>
+        pages > MAX_PAGEMAP_PAGES ? undefined : pagemap.runs(kind, startVpn, pages);
+      const text = recordingOf(before.text, before.smaps, runsOf);
+      const steady = readLive(pid).text === before.text;
+      const pages = before.smaps.mappings.reduce((sum, { rssKb }) => sum + rssKb / 4, 0);
+      if (steady || attempt === ATTEMPTS) return { text, pages, steady };
+    } finally {
+      pagemap.close();
     }
   }
 }
@@ -69,11 +120,28 @@ function openPagemap(path: string, smaps: Smaps): Pagemap | undefined {
   }
 }
 
-function readText(file: string): string {
+function readText(file: string): Buffer {
   try {
-    return readFileSync(file, "utf8");
+    return readFileSync(file);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
     throw new UsageError(`${file}: cannot be read (${code}), expected a readable smaps text`);
+  }
+}
+
+/** A saved text must be whole; the paths of a live process may hold any bytes. */
+function readSaved(file: string): string {
+  const bytes = readText(file);
+  if (isUtf8(bytes)) return bytes.toString("utf8");
+  throw new UsageError(`${file}:${firstBadLine(bytes)}: bytes that are no UTF-8, expected a smaps text`);
+}
+
+/** No character of more than one byte holds a newline, so lines can be looked at one by one. */
+function firstBadLine(bytes: Buffer): number {
+  let line = 1;
+  for (let from = 0; ; line++) {
+    const end = bytes.indexOf(NEWLINE, from);
+    if (!isUtf8(bytes.subarray(from, end < 0 ? undefined : end))) return line;
+    from = end + 1;
   }
 }

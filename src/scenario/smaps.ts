@@ -1,12 +1,14 @@
 /**
- * Parser of /proc/PID/smaps (fs/proc/task_mmu.c: show_smap; layout documented in proc(5)).
+ * Parser of /proc/PID/smaps (fs/proc/task_mmu.c: show_smap; layout documented in proc(5)) and of recordings, which are such
+ * a text with more fields.
  *
- * Tolerant of what kernels differ in: unknown fields, missing fields other than Rss, any order of fields and of
- * mappings. Anything else is refused with one line: file, line number, what is there, what was expected.
+ * Tolerant of what kernels differ in: unknown fields, missing fields other than Rss, any order of fields.
+ * Anything else is refused with one line: file, line number, what is there, what was expected.
  */
 
 import { UsageError } from "../base/errors.ts";
-import { USER_VPN_5LEVEL } from "./layout.ts";
+import { type PageRuns, USER_VPN_5LEVEL } from "./layout.ts";
+import { parseRuns, RUN_FIELDS, type RunField } from "./recording.ts";
 
 /** One mapping. Sizes are kB as in the file; a field that the kernel does not print is 0. */
 export interface SmapsMapping {
@@ -26,6 +28,8 @@ export interface SmapsMapping {
   readonly lockedKb: number;
   /** 4 when the kernel does not say. */
   readonly kernelPageKb: number;
+  /** Where its pages lay, by the fields of a recording; null in a text that is none. */
+  readonly runs: Readonly<Partial<Record<RunField, PageRuns>>> | null;
   /** Two-letter codes of VmFlags; null before Linux 3.8. */
   readonly vmFlags: readonly string[] | null;
 }
@@ -35,6 +39,8 @@ export interface Smaps {
   readonly mappings: readonly SmapsMapping[];
   /** Names of entries that are no part of the address space: [vsyscall] lies above user space. */
   readonly skipped: readonly string[];
+  /** The text is a recording: what lay where is known, also where a mapping has no runs. */
+  readonly recorded: boolean;
 }
 
 const HEADER =
@@ -62,13 +68,13 @@ export function parseSmaps(text: string, file: string): Smaps {
   if (mappings.length === 0) {
     throw new UsageError(`${file}:1: no mapping, expected smaps text (dead processes and kernel threads have none)`);
   }
-  mappings.sort((a, b) => a.startVpn - b.startVpn);
   for (const [i, mapping] of mappings.entries()) {
     const before = mappings[i - 1];
     if (before === undefined || before.startVpn + before.pages <= mapping.startVpn) continue;
-    refuse(file, mapping.line, `mapping overlaps that of line ${before.line}`, "expected mappings apart");
+    const what = mapping.startVpn < before.startVpn ? "mapping lies below" : "mapping overlaps";
+    refuse(file, mapping.line, `${what} that of line ${before.line}`, "expected mappings in ascending order, apart");
   }
-  return { mappings, skipped };
+  return { mappings, skipped, recorded: mappings.some(({ runs }) => runs !== null) };
 }
 
 function readLines(text: string, file: string): Draft[] {
@@ -124,6 +130,7 @@ function finish(draft: Draft, file: string): SmapsMapping {
     hugetlbKb: kb("Shared_Hugetlb") + kb("Private_Hugetlb"),
     swapKb: kb("Swap"),
     lockedKb: kb("Locked"),
+    runs: runsOf(draft, pages, file),
     kernelPageKb: fields.has("KernelPageSize") ? kernelPageKb(draft, file) : 4,
     vmFlags: fields.get("VmFlags")?.value.split(/ +/) ?? null,
   };
@@ -135,6 +142,21 @@ function fieldKb(draft: Draft, name: string, file: string): number {
   const value = Number(KB_VALUE.exec(field.value)?.[1]);
   if (!Number.isSafeInteger(value)) refuse(file, field.line, `${name}: ${excerpt(field.value)}`, 'expected "N kB"');
   return value;
+}
+
+function runsOf({ fields }: Draft, pages: number, file: string): SmapsMapping["runs"] {
+  const all: Partial<Record<RunField, PageRuns>> = {};
+  for (const name of Object.keys(RUN_FIELDS) as RunField[]) {
+    const field = fields.get(name);
+    if (field === undefined) continue;
+    const runs = parseRuns(field.value, pages);
+    if (runs === undefined) {
+      const expected = `expected ascending runs "offset+count" within ${pages} pages`;
+      refuse(file, field.line, `${name}: ${excerpt(field.value)}`, expected);
+    }
+    all[name] = runs;
+  }
+  return Object.keys(all).length === 0 ? null : all;
 }
 
 /** Page sizes are powers of two times 4 kB: 4, 16, 64, and 2,048 and up for huge pages. */

@@ -37,7 +37,7 @@ describe.concurrent("help", () => {
     for (const exit of ["0", "1", "2", "3", "130"]) expect(stdout).toMatch(new RegExp(`^ {2}${exit} +\\w`, "m"));
   });
 
-  test.each(["list", "run", "stress"])("%s", async (command) => {
+  test.each(["list", "record", "run", "stress"])("%s", async (command) => {
     const { code, stdout } = await oomrace(command, "--help");
     expect(code).toBe(0);
     expect(stdout).toMatch(new RegExp(`^Usage: oomrace ${command} `));
@@ -51,7 +51,7 @@ describe.concurrent("help", () => {
 
 describe.concurrent("one line says what was expected", () => {
   test.each([
-    ["an unknown command", "bensh", /^unknown command 'bensh'.*: expected one of bench, list, run, stress$/],
+    ["an unknown command", "bensh", /^unknown command 'bensh'.*: expected one of bench, list, record, run, stress$/],
     ["an unknown option", "bench --speed", /^unknown option '--speed'.*`oomrace bench --help` lists$/],
     ["a missing value", "bench --pages", /^option '--pages <list>' argument missing: expected a value$/],
     ["an argument too many", "list all", /^too many arguments for 'list'\. Expected 0/],

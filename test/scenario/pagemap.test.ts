@@ -24,7 +24,7 @@ function pagemapFile(entries: number, present: (page: number) => boolean): strin
 
 function presentIn(path: string, startVpn: number, pages: number, pageKb = 4): "all" | number[] {
   const pagemap = new Pagemap(path, pageKb);
-  const runs = pagemap.present(startVpn, pages);
+  const runs = pagemap.runs("present", startVpn, pages);
   pagemap.close();
   return runs === "all" ? runs : [...runs];
 }

@@ -110,13 +110,17 @@ test.each([
   expect(() => readSmaps(path, 1)).toThrow(new UsageError(message));
 });
 
-test("bytes that are not UTF-8: names may hold them, anything else is refused", () => {
+test("a file with bytes that are no UTF-8 is refused by their line", () => {
   const name = join(folder, "latin1.smaps");
-  const text = "00400000-00402000 r--p 00000000 fe:00 9 /caf\xe9\nRss: 8 kB\n";
-  writeFileSync(name, text, "latin1");
+  const text = "00400000-00402000 r--p 00000000 fe:00 9 /caf\u00e9\nRss: 8 kB\n";
+  writeFileSync(name, text);
   expect(readSmaps(name, 1).vmas).toHaveLength(1);
-  writeFileSync(name, `${text}\xff\xfe\n`, "latin1");
-  expect(() => readSmaps(name, 1)).toThrow(/latin1\.smaps:3: "\ufffd\ufffd", expected /);
+  writeFileSync(name, text, "latin1");
+  expect(() => readSmaps(name, 1)).toThrow(/latin1\.smaps:1: bytes that are no UTF-8, expected a smaps text$/);
+  writeFileSync(name, Buffer.concat([Buffer.from(text), Buffer.from([0xff, 0xfe])]));
+  expect(() => readSmaps(name, 1)).toThrow(/latin1\.smaps:3: bytes that are no UTF-8/);
+  writeFileSync(name, Buffer.from(`\ufeff${text}`, "utf16le"));
+  expect(() => readSmaps(name, 1)).toThrow(/latin1\.smaps:1: bytes that are no UTF-8/);
 });
 
 describe.runIf(process.platform === "linux")("on Linux", () => {

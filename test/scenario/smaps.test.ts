@@ -24,6 +24,7 @@ test("reads a real process", () => {
     hugetlbKb: 0,
     swapKb: 0,
     lockedKb: 0,
+    runs: null,
     kernelPageKb: 4,
     vmFlags: ["rd", "wr", "mr", "mw", "me", "ac"],
   });
@@ -32,6 +33,20 @@ test("reads a real process", () => {
 });
 
 const VM_CODES = ["rd", "wr", "ex", "sh", "mr", "mw", "me", "lo", "ht", "pf", "hg", "zz"];
+
+/** Ascending runs apart from each other, at least one. */
+function runsIn(pages: number): fc.Arbitrary<number[]> {
+  return fc.uniqueArray(fc.nat(pages), { minLength: 2, maxLength: 12 }).map((cuts) => {
+    const ends = cuts.sort((a, b) => a - b);
+    return ends.flatMap((from, i) =>
+      i % 2 === 0 && i + 1 < ends.length ? [from, (ends[i + 1] as number) - from] : [],
+    );
+  });
+}
+
+function words(runs: readonly number[]): string {
+  return runs.flatMap((offset, i) => (i % 2 === 0 ? [`${offset}+${runs[i + 1]}`] : [])).join(" ");
+}
 
 const mapping: fc.Arbitrary<Omit<SmapsMapping, "line" | "startVpn"> & { gap: number }> = fc
   .integer({ min: 1, max: 2 ** 20 })
@@ -48,6 +63,7 @@ const mapping: fc.Arbitrary<Omit<SmapsMapping, "line" | "startVpn"> & { gap: num
       hugetlbKb: part,
       swapKb: fc.nat(1e9),
       lockedKb: part,
+      runs: fc.option(fc.record({ AnonRuns: runsIn(pages), FileRuns: runsIn(pages) }, { requiredKeys: ["AnonRuns"] })),
       kernelPageKb: fc.constantFrom(4, 16, 64, 2048),
       vmFlags: fc.option(fc.subarray(VM_CODES, { minLength: 1 })),
     });
@@ -74,6 +90,7 @@ function print(mappings: readonly SmapsMapping[], turn: number): string {
         kb("Locked", one.lockedKb),
         kb("Future_Field", 7),
         "THPeligible:    0",
+        ...Object.entries(one.runs ?? {}).map(([name, runs]) => `${name}: ${words(runs as number[])}`),
         ...(one.vmFlags === null ? [] : [`VmFlags: ${one.vmFlags.join(" ")} `]),
       ];
       const cut = turn % fields.length;
@@ -84,19 +101,21 @@ function print(mappings: readonly SmapsMapping[], turn: number): string {
     .concat("\n");
 }
 
-test("what is printed is read back, whatever the order of fields and mappings", () => {
+test("what is printed is read back, whatever the order of fields; mappings out of order are refused", () => {
   fc.assert(
-    fc.property(fc.array(mapping, { minLength: 1, maxLength: 12 }), fc.nat(20), fc.boolean(), (shapes, turn, back) => {
+    fc.property(fc.array(mapping, { minLength: 1, maxLength: 12 }), fc.nat(20), (shapes, turn) => {
       let next = 16;
       const placed = shapes.map(({ gap, ...rest }): SmapsMapping => {
         const startVpn = next + gap;
         next = startVpn + rest.pages;
         return { line: 0, startVpn, ...rest };
       });
-      const text = print(back ? placed.toReversed() : placed, turn);
+      const text = print(placed, turn);
       const read = parseSmaps(text, "generated").mappings.map((one) => ({ ...one, line: 0 }));
       expect(read).toEqual(placed);
       expect(parseSmaps(text.replaceAll("\n", "\r\n"), "generated").mappings).toHaveLength(placed.length);
+      if (placed.length > 1)
+        expect(() => parseSmaps(print(placed.toReversed(), turn), "generated")).toThrow("ascending");
     }),
   );
 });
@@ -199,7 +218,7 @@ test.each([
   [
     "overlap",
     `${HEAD}\nRss: 4 kB\n00401000-00403000 rw-p 00000000 fe:00 0 \nRss: 0 kB`,
-    "3: mapping overlaps that of line 1, expected mappings apart",
+    "3: mapping overlaps that of line 1, expected mappings in ascending order, apart",
   ],
 ])("refuses %s", (_, text, message) => {
   expect(() => parseSmaps(text, "file")).toThrow(new UsageError(`file:${message}`));

@@ -5,7 +5,7 @@ import { median } from "../../base/median.ts";
 import { FRAME_ORDERS } from "../../machine/address-space.ts";
 import { LOCK_GRANULARITIES } from "../../machine/shape.ts";
 import { type Layout, NotAvailable, PTRS_PER_PTE } from "../../scenario/layout.ts";
-import { buildLayout } from "../../scenario/layouts/index.ts";
+import { buildLayout, LAYOUTS } from "../../scenario/layouts/index.ts";
 import { readSmaps } from "../../scenario/process.ts";
 import { machineInfo } from "../cpu-info.ts";
 import { packageVersion } from "../version.ts";
@@ -184,17 +184,15 @@ function layoutsOf(request: BenchRequest, sizes: Sizes, notes: string[]): Layout
   return layouts;
 }
 
-/** Layouts with a size of their own: --pages and --vmas are for the others beside them. Named alone, they refuse. */
-const FIXED_PAGES = ["self"];
-const FIXED_VMAS = ["self", "one-vma"];
-
+/** --pages and --vmas are for layouts that leave a size open; one that does not refuses them when it is named alone. */
 function shapesOf(name: string, request: BenchRequest, sizes: Sizes): { pages?: number; vmas?: number }[] {
+  const open = LAYOUTS.find((kind) => kind.name === name)?.sizes ?? [];
   const alone = request.layouts.length === 1;
-  const pages = alone || !FIXED_PAGES.includes(name) ? request.pages : [];
-  const vmas = alone || !FIXED_VMAS.includes(name) ? request.vmas : null;
-  const own = FIXED_PAGES.includes(name) ? null : sizes.pages;
+  const pages = alone || open.includes("pages") ? request.pages : [];
+  const vmas = alone || open.includes("vmas") ? request.vmas : null;
+  const own = open.includes("pages") ? sizes.pages : null;
   return (pages.length > 0 ? pages : [own]).map((size) => {
-    const small = request.quick && size !== null && !FIXED_VMAS.includes(name) ? Math.ceil(size / PTRS_PER_PTE) : null;
+    const small = request.quick && size !== null && open.includes("vmas") ? Math.ceil(size / PTRS_PER_PTE) : null;
     const count = vmas ?? small;
     return { ...(size !== null && { pages: size }), ...(count !== null && { vmas: count }) };
   });

@@ -3,11 +3,12 @@
 import { UsageError } from "../../base/errors.ts";
 import { checkLayout, type Layout, type LayoutKind, type LayoutRequest } from "../layout.ts";
 import { oneVma } from "./one-vma.ts";
+import { RECORDED } from "./recorded.ts";
 import { self } from "./self.ts";
 import { smallVmas } from "./small-vmas.ts";
 import { vmas2m } from "./vmas-2m.ts";
 
-export const LAYOUTS: readonly LayoutKind[] = [vmas2m, oneVma, smallVmas, self];
+export const LAYOUTS: readonly LayoutKind[] = [vmas2m, oneVma, smallVmas, self, ...RECORDED];
 
 /** @throws UsageError for an unknown name or a request that cannot be met; NotAvailable as the layout says. */
 export function buildLayout(name: string, request: LayoutRequest): Layout {

@@ -10,7 +10,7 @@ const IDEA = "one huge VMA, all pages present: turning the order of VMAs round h
 /** 8 GiB. */
 const DEFAULTS = { pages: 2 ** 21, vmas: 1 };
 
-export const oneVma: LayoutKind = { name: NAME, idea: IDEA, build };
+export const oneVma: LayoutKind = { name: NAME, idea: IDEA, sizes: ["pages"], build };
 
 function build(request: LayoutRequest): Layout {
   const { pages, vmas } = shapeOf(NAME, request, DEFAULTS);

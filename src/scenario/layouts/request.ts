@@ -32,6 +32,14 @@ export function assertFits(name: string, endVpn: number): void {
   throw new UsageError(`layout ${name}: needs addresses up to page ${endVpn}, expected at most ${USER_VPN_4LEVEL}`);
 }
 
+/** For layouts of real processes. @throws UsageError when the request gives a size */
+export function refuseSizes(name: string, request: LayoutRequest): void {
+  for (const option of ["pages", "vmas"] as const) {
+    if (request[option] === undefined) continue;
+    throw new UsageError(`layout ${name}: --${option} ${request[option]} given, expected none (it comes from smaps)`);
+  }
+}
+
 function isPositive(value: number): boolean {
   return Number.isSafeInteger(value) && value > 0;
 }

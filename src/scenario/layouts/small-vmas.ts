@@ -19,7 +19,7 @@ const DEFAULTS = { pages: 2 ** 19, vmas: 30_000 };
 const WEIGHT_BITS = 6;
 const MAX_GAP = 16;
 
-export const smallVmas: LayoutKind = { name: NAME, idea: IDEA, build };
+export const smallVmas: LayoutKind = { name: NAME, idea: IDEA, sizes: ["pages", "vmas"], build };
 
 function build(request: LayoutRequest): Layout {
   const { pages, vmas } = shapeOf(NAME, request, DEFAULTS);

@@ -22,7 +22,7 @@ const IDEA = "VMAs of 2 MiB with a page table each, all pages present: opposite 
 /** 8 GiB. */
 const DEFAULTS = { pages: 2 ** 21, vmas: 4096 };
 
-export const vmas2m: LayoutKind = { name: NAME, idea: IDEA, build };
+export const vmas2m: LayoutKind = { name: NAME, idea: IDEA, sizes: ["pages", "vmas"], build };
 
 function build(request: LayoutRequest): Layout {
   const { pages, vmas } = shapeOf(NAME, request, DEFAULTS);

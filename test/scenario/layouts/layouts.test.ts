@@ -4,7 +4,7 @@ import { UsageError } from "../../../src/base/errors.ts";
 import { checkLayout, countLayout, type LayoutRequest } from "../../../src/scenario/layout.ts";
 import { buildLayout, LAYOUTS } from "../../../src/scenario/layouts/index.ts";
 
-const SYNTHETIC = LAYOUTS.filter((kind) => kind.name !== "self");
+const SYNTHETIC = LAYOUTS.filter(({ sizes }) => sizes.length > 0);
 
 describe.each(SYNTHETIC)("$name", (kind) => {
   test("is sound by default, fits four levels, and is the same for a seed", () => {

@@ -1,0 +1,35 @@
+/**
+ * Real processes, recorded with `oomrace record` and kept in recordings/ of the package. A new one is its file and a line
+ * here.
+ */
+
+import { fileURLToPath } from "node:url";
+import { distUrl } from "../../strip/dist.ts";
+import type { LayoutKind } from "../layout.ts";
+import { readSmapsFile } from "../process.ts";
+import { refuseSizes } from "./request.ts";
+
+/** The layout `name` is the recording recordings/`name`.smaps. */
+function recorded(name: string, idea: string): LayoutKind {
+  return {
+    name,
+    idea,
+    sizes: [],
+    onDemand: true,
+    build(request) {
+      refuseSizes(name, request);
+      return readSmapsFile(recordingPath(name), name, idea, request.seed);
+    },
+  };
+}
+
+export function recordingPath(name: string): string {
+  return fileURLToPath(new URL(`../recordings/${name}.smaps`, distUrl("")));
+}
+
+export const RECORDED: readonly LayoutKind[] = [
+  recorded("node", "recorded: Node 20 running the TypeScript compiler over a project"),
+  recorded("cc1plus", "recorded: g++ compiling a file that includes most of the standard library"),
+  recorded("postgres", "recorded: a PostgreSQL 15 backend in the middle of a sort and a hash join"),
+  recorded("chromium", "recorded: the renderer of a headless Chromium with a page of 20,000 elements"),
+];
