@@ -23,9 +23,13 @@ export function renderMrelease(
 ): string {
   if (mrelease.state === "absent")
     return wrap(`process_mrelease on this kernel: not measured: ${mrelease.reason}`, 0, 2);
-  const { release, compiler, rows } = mrelease;
+  const { release, rows } = mrelease;
   const measured = rows.filter((row) => row.state === "measured");
-  const title = `process_mrelease on this kernel (Linux ${release}; ${compiler}), beside the emulator (${protocol})`;
+  const title = wrap(
+    `process_mrelease on this kernel (Linux ${release}): kill to wait, beside the emulator (${protocol})`,
+    0,
+    2,
+  );
   const table = measured.length === 0 ? [] : [renderRows(measured, { ...options, indent: 2 })];
   const notes = [
     ...rows.flatMap((row) => (row.state === "absent" ? [`${row.layout}: not measured: ${row.reason}`] : notesOf(row))),
@@ -35,16 +39,17 @@ export function renderMrelease(
 }
 
 function renderRows(rows: readonly MeasuredRow[], options: TableOptions): string {
+  // One kernel, one order.
+  const order = rows.find(({ emulated }) => emulated !== null)?.emulated?.order;
   const columns = [
     left("layout"),
     right("pages"),
     right("pairs"),
-    right("kill to wait, alone"),
+    right("alone"),
     right("reaped"),
     right("alone / reaped"),
     right("95 % interval"),
-    left("emulated, solo /"),
-    right(""),
+    right(order === undefined ? "emulated" : `emulated solo / ${order}`),
     right("95 % interval"),
   ];
   return renderTable(columns, rows.map(cellsOf), options);
@@ -58,7 +63,6 @@ function cellsOf({ layout, kernelPages, pairs, notReaped, ...row }: MeasuredRow)
     row.aloneNs === null ? "-" : formatNs(row.aloneNs),
     row.reapedNs === null ? "-" : formatNs(row.reapedNs),
     ...ratioCells(row.speedup),
-    row.emulated?.order ?? "-",
     ...ratioCells(row.emulated?.speedup ?? null),
   ];
 }

@@ -109,15 +109,18 @@ static bool fill(const Plan *plan, Report *report) {
   return true;
 }
 
-/* Mappings that the kernel shows inside the layout's span. */
+/* Mappings that the kernel shows in the places of the layout's VMAs; the program's own may lie between those. */
 static int64_t countMappings(const Plan *plan, int64_t movedPages) {
   FILE *maps = fopen("/proc/self/maps", "r");
   if (!maps) return 0;
+  const int64_t *at = plan->words, *end = plan->words + plan->used;
   unsigned long start;
   int64_t count = 0;
+  Vma vma = {0};
   while (fscanf(maps, "%lx%*[^\n]", &start) == 1) {
     int64_t page = (int64_t)(start / PAGE_BYTES) - movedPages;
-    if (page >= plan->firstPage && page < plan->endPage) count++;
+    while (vma.startPage + vma.pages <= page && at < end) at = nextVma(at, &vma);
+    if (page >= vma.startPage && page < vma.startPage + vma.pages) count++;
   }
   fclose(maps);
   return count;

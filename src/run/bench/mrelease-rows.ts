@@ -25,7 +25,11 @@ export interface MreleaseRequest {
 }
 
 /** One row per layout; absent, with the reason, where the kernel or a C compiler lacks. */
-export async function measureMrelease(context: BenchContext, request: MreleaseRequest): Promise<RawMrelease> {
+export async function measureMrelease(
+  context: Pick<BenchContext, "hooks" | "throwIfStopped">,
+  request: MreleaseRequest,
+): Promise<RawMrelease> {
+  context.hooks.progress("compiling mrelease");
   const build = await prepareMrelease();
   if (!build.available) return { state: "absent", reason: build.reason };
   const { program, compiler } = build;
@@ -94,9 +98,10 @@ function notesOf(
   const count = (value: number): string => value.toLocaleString("en-US");
   const notes: string[] = [];
   if (part.presentPages < whole.presentPages) {
+    const fewer = part.vmas < whole.vmas ? `, ${count(part.vmas)} of its ${count(whole.vmas)} VMAs` : "";
     notes.push(
-      `${count(part.presentPages)} of its ${count(whole.presentPages)} pages, ` +
-        `${count(part.vmas)} of its ${count(whole.vmas)} VMAs: more do not fit in the ${short} there is`,
+      `${count(part.presentPages)} of its ${count(whole.presentPages)} pages${fewer}: ` +
+        `more do not fit in the ${short} there is`,
     );
   }
   if (vmas !== part.vmas) notes.push(`the kernel shows ${count(vmas)} VMAs, the layout has ${count(part.vmas)}`);
