@@ -10,7 +10,7 @@ const PAGE_BYTES = 4096;
 /** A victim takes no more than 2 / 3 of the memory that is available; mrelease itself insists on 4 / 5. */
 const MEMORY_PART = 2 / 3;
 /** Enough to tell how long a page takes. */
-const PILOT_PAGES = 2 ** 13;
+const PILOT_PAGES = 2 ** 15;
 /** Kills of a run of `pairs`: one pair warms up. */
 const killsOf = (pairs: number): number => 2 * (pairs + 1);
 /** The pilot run tells the time of larger ones no better than this. */
@@ -35,14 +35,18 @@ export async function measureMrelease(
   const { program, compiler } = build;
   const layouts = request.layouts.filter(({ name }, i, all) => all.findIndex((one) => one.name === name) === i);
   const rows: RawMreleaseRow[] = [];
+  const end = performance.now() + request.seconds * 1000;
   let release = "";
-  for (const layout of layouts) {
-    const run = (part: Layout, pairs: number, seconds: number): Promise<MreleaseRun> => {
+  for (const [index, layout] of layouts.entries()) {
+    const run: Run = async (part, pairs, seconds) => {
       context.throwIfStopped();
+      if (seconds <= 0) return { available: false, reason: "the time for all layouts was up" };
       context.hooks.progress(`process_mrelease on this kernel: ${layout.name}`);
       return runMrelease(program, { vmas: part.vmas, pairs, seconds, stopped: context.hooks.stopped });
     };
-    const measured = await measureLayout(layout, request.pairs, request.seconds / layouts.length, run);
+    // What a layout leaves of its time is for those after it.
+    const seconds = (end - performance.now()) / 1000 / (layouts.length - index);
+    const measured = await measureLayout(layout, request.pairs, seconds, run);
     context.throwIfStopped();
     rows.push(measured.row);
     release ||= measured.release;
@@ -52,28 +56,22 @@ export async function measureMrelease(
 
 type Run = (part: Layout, pairs: number, seconds: number) => Promise<MreleaseRun>;
 
-async function measureLayout(
-  layout: Layout,
-  pairs: number,
-  seconds: number,
-  run: Run,
-): Promise<{ row: RawMreleaseRow; release: string }> {
+async function measureLayout(layout: Layout, pairs: number, seconds: number, run: Run): Promise<MeasuredLayout> {
   const whole = countLayout(layout);
-  const absent = (reason: string) => ({
-    row: { state: "absent", layout: layout.name, pages: whole.presentPages, reason } as const,
+  const absent = (reason: string): MeasuredLayout => ({
+    row: { state: "absent", layout: layout.name, pages: whole.presentPages, reason },
     release: "",
   });
   if (whole.presentPages === 0) return absent("it has no present page");
   const began = performance.now();
-  const pilot = await run(shrinkLayout(layout, PILOT_PAGES), 1, seconds);
+  const pilotPart = shrinkLayout(layout, PILOT_PAGES);
+  const pilot = await run(pilotPart, 1, seconds);
   if (!pilot.available) return absent(pilot.reason);
   const took = (performance.now() - began) / 1000;
-  const perSecond = (countLayout(shrinkLayout(layout, PILOT_PAGES)).presentPages * killsOf(1)) / took;
-  const left = seconds - took;
-  const inTime = Math.floor((perSecond * left * TIME_PART) / killsOf(pairs));
-  const inMemory = Math.floor((process.availableMemory() * MEMORY_PART) / PAGE_BYTES);
-  const part = shrinkLayout(layout, Math.max(PILOT_PAGES, Math.min(inTime, inMemory)));
-  const result = await run(part, pairs, left);
+  const pagesPerSecond = (countLayout(pilotPart).presentPages * killsOf(1)) / took;
+  const room = roomFor((pagesPerSecond * (seconds - took)) / killsOf(pairs));
+  const part = shrinkLayout(layout, room.pages);
+  const result = await run(part, pairs, seconds - took);
   if (!result.available) return absent(result.reason);
   const counts = countLayout(part);
   const row: RawMreleaseRow = {
@@ -82,10 +80,23 @@ async function measureLayout(
     pages: whole.presentPages,
     kernelPages: counts.presentPages,
     kernelVmas: result.vmas,
-    notes: notesOf(whole, counts, inMemory < inTime ? "memory" : "time", result),
+    notes: notesOf(whole, counts, room.short, result),
     pairs: result.pairs,
   };
   return { row, release: result.release };
+}
+
+interface MeasuredLayout {
+  readonly row: RawMreleaseRow;
+  readonly release: string;
+}
+
+/** Pages of a victim where time allows `inTime`, and what there is too little of for more. */
+function roomFor(inTime: number): { readonly pages: number; readonly short: "memory" | "time" } {
+  const byTime = inTime * TIME_PART;
+  const byMemory = (process.availableMemory() * MEMORY_PART) / PAGE_BYTES;
+  const pages = Math.max(PILOT_PAGES, Math.floor(Math.min(byTime, byMemory)));
+  return { pages, short: byMemory < byTime ? "memory" : "time" };
 }
 
 /** In what a victim was not what the layout says. */

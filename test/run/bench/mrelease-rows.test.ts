@@ -62,6 +62,14 @@ test("a layout too large for the time is shrunk, and says by how much", async ()
   expect(row.notes[0]).toMatch(/^[\d,]+ of its 2,097,152 pages: more do not fit in the (time|memory)/);
 });
 
+test("without any time left nothing is started", async () => {
+  const result = await measureMrelease(context(), { layouts: [tiny("a", 256)], pairs: 1, seconds: 0 });
+  if (result.state === "absent") return;
+  expect(result.rows).toEqual([
+    { state: "absent", layout: "a", pages: 256, reason: "the time for all layouts was up" },
+  ]);
+});
+
 test("stopped between or during kills it throws, and brings no half result", async () => {
   if (!(await prepareMrelease()).available) return;
   let asked = 0;
