@@ -3,19 +3,22 @@
 import type { RawBench, RawBlock, RawNative } from "../run/bench/record.ts";
 import { blockComparisons, summarise } from "./bench-metrics.ts";
 import { BENCH_SCHEMA, type BenchBlock, type BenchResult, type NativeTwin } from "./bench-result.ts";
+import { buildMrelease } from "./mrelease-build.ts";
 import { compare } from "./stats.ts";
 
 export function buildBenchResult(raw: RawBench): BenchResult {
   const { seed, cpuTime } = raw;
   const blocks = (list: readonly RawBlock[]): BenchBlock[] => list.map((block) => buildBlock(block, seed));
+  const measured = blocks(raw.blocks);
   return {
     schema: BENCH_SCHEMA,
     ...raw,
     cpuTime: { ...cpuTime, resolutionNs: cpuTime.source === "not available" ? null : cpuTime.resolutionNs },
-    blocks: blocks(raw.blocks),
+    blocks: measured,
     granularity: blocks(raw.granularity),
     allocators: blocks(raw.allocators),
     native: buildNative(raw.native, seed),
+    mrelease: buildMrelease(raw.mrelease, raw.options.reaper, measured, seed),
   };
 }
 

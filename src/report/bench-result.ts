@@ -10,6 +10,7 @@ import type {
   Cost,
   LayoutSummary,
   LockOperation,
+  RawMreleaseRow,
   RawNativeRow,
   RawVariant,
   TimerScale,
@@ -19,6 +20,7 @@ import type { CpuTimeSource } from "../run/messages.ts";
 import type { Comparison } from "./stats.ts";
 
 export type { BenchOptions, BlockSetup, Cost, LayoutSummary, LockOperation, TimerScale } from "../run/bench/record.ts";
+export type { AloneKill, MreleaseError, MreleasePair, ReapedKill } from "../run/native-mrelease.ts";
 export type { ActorSample, LockSample, Role, StallSample, TrialSample } from "../run/samples.ts";
 
 export const BENCH_SCHEMA = "oomrace.bench/1";
@@ -90,6 +92,36 @@ export type NativeTwin =
   | { readonly state: "measured"; readonly compiler: string; readonly rows: readonly NativeRow[] }
   | { readonly state: "absent"; readonly reason: string };
 
+/** One layout killed on the kernel below, beside the emulated kill of the same layout. */
+export type MreleaseRow =
+  | (Extract<RawMreleaseRow, { state: "measured" }> & {
+      /** Pairs in which process_mrelease did not reap; the figures are of the others. */
+      readonly notReaped: number;
+      /** Medians, kill to wait; null where every pair is among notReaped. */
+      readonly aloneNs: number | null;
+      readonly reapedNs: number | null;
+      /** Alone / with process_mrelease. */
+      readonly speedup: Comparison | null;
+      /** Solo / the order in which this kernel reaps, phase time; null where the bench has no such pair. */
+      readonly emulated: EmulatedSpeedup | null;
+    })
+  | Extract<RawMreleaseRow, { state: "absent" }>;
+
+export interface EmulatedSpeedup {
+  readonly order: string;
+  readonly speedup: Comparison;
+}
+
+export type Mrelease =
+  | {
+      readonly state: "measured";
+      readonly compiler: string;
+      /** The kernel's. */
+      readonly release: string;
+      readonly rows: readonly MreleaseRow[];
+    }
+  | { readonly state: "absent"; readonly reason: string };
+
 export interface BenchResult {
   readonly schema: typeof BENCH_SCHEMA;
   /** Interrupted, or ended by a hang: what was measured until then. */
@@ -113,6 +145,7 @@ export interface BenchResult {
   readonly allocators: readonly BenchBlock[];
   readonly lockOperations: readonly LockOperation[];
   readonly native: NativeTwin;
+  readonly mrelease: Mrelease;
   readonly costs: readonly Cost[];
   readonly notes: readonly string[];
 }

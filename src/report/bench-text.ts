@@ -9,6 +9,7 @@ import { formatBytes, formatCount, formatCounted, formatNs, formatNumber, format
 import { renderGranularity } from "./granularity-text.ts";
 import { headline, storyOf } from "./headline.ts";
 import { renderLockTable } from "./lock-table.ts";
+import { renderMrelease } from "./mrelease-text.ts";
 import { left, renderTable, right, type TableOptions } from "./table.ts";
 import { wrap } from "./wrap.ts";
 
@@ -31,6 +32,7 @@ export function renderBench(result: BenchResult, options: RenderOptions = {}): s
     ...renderBlocks(result.allocators, common, (block) => bold(`With allocators: ${blockTitle(block)}`), options),
     ...lockOperations(result, bold),
     native(result.native, bold, options),
+    renderMrelease(result.mrelease, result.options.protocol, bold, options),
     footer(result),
   ];
   return sections.filter((section) => section !== "").join("\n\n");

@@ -1,10 +1,10 @@
-/** Compiling the C twin (bench/native) on demand, for the kernel build it runs beside. */
+/** Compiling the C programs of bench/native on demand: the twin, for the kernel build it runs beside, and mrelease. */
 
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { distUrl } from "../strip/dist.ts";
@@ -15,9 +15,17 @@ const run = promisify(execFile);
 
 /** Signed overflow wraps, as the kernel's counters do. */
 const FLAGS = ["-std=gnu11", "-O2", "-fwrapv", "-pthread"];
-const UNIT = "all.c";
 
-/** A twin that can be started, or why there is none. */
+/** A C program of the package: one translation unit that includes the other files of its folder. */
+interface NativeProgram {
+  readonly name: string;
+  readonly folder: string;
+  readonly unit: string;
+  /** Headers written for it, by name. */
+  headers(sources: string): Readonly<Record<string, string>>;
+}
+
+/** A program that can be started, or why there is none. */
 export type NativeBuild =
   | { readonly available: true; readonly program: string; readonly compiler: string }
   | { readonly available: false; readonly reason: string };
@@ -25,7 +33,7 @@ export type NativeBuild =
 export interface NativeBuildOptions {
   /** Compilers to try, the first that works is taken; by default $CC, cc, gcc, clang. */
   readonly compilers?: readonly string[];
-  /** Folder for built twins, one per compiler, sources and layout; by default in the user's cache. */
+  /** Folder for built programs, one per compiler, sources and headers; by default in the user's cache. */
   readonly cache?: string;
 }
 
@@ -38,25 +46,38 @@ function defaultCache(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "oomrace", "native");
 }
 
-/** bench/native of the package, beside the folder of the built files. */
-function sourceFolder(): string {
-  return fileURLToPath(new URL("../bench/native/", distUrl("")));
+/** A folder of the package, which lies beside that of the built files. */
+function sourceFolder(path: string): string {
+  return fileURLToPath(new URL(`../${path}/`, distUrl("")));
 }
 
 /** Builds the twin for `kernel`, a parallel build, unless the cache has it. */
-export async function buildNative(kernel: Kernel, options: NativeBuildOptions = {}): Promise<NativeBuild> {
-  const folder = sourceFolder();
-  if (!existsSync(join(folder, UNIT))) return { available: false, reason: `no C sources in ${folder}` };
+export function buildNative(kernel: Kernel, options: NativeBuildOptions = {}): Promise<NativeBuild> {
+  const headers = (sources: string) => ({ "layout.h": nativeLayout(kernel, sources) });
+  return buildProgram({ name: "twin", folder: "bench/native", unit: "all.c", headers }, options);
+}
+
+/** Builds bench/native/mrelease, for Linux only, unless the cache has it. */
+export function buildMrelease(options: NativeBuildOptions = {}): Promise<NativeBuild> {
+  const folder = "bench/native/mrelease";
+  return buildProgram({ name: "mrelease", folder, unit: "mrelease.c", headers: () => ({}) }, options);
+}
+
+async function buildProgram(program: NativeProgram, options: NativeBuildOptions): Promise<NativeBuild> {
+  const folder = sourceFolder(program.folder);
+  const unit = join(folder, program.unit);
+  if (!existsSync(unit)) return { available: false, reason: `no C sources in ${folder}` };
   const names = readdirSync(folder).filter((name) => /\.[ch]$/.test(name));
   const sources = names.sort().map((name) => readFileSync(join(folder, name), "utf8"));
-  const layout = nativeLayout(kernel, sources.join("\n"));
+  const headers = program.headers(sources.join("\n"));
   const failures: string[] = [];
   for (const compiler of options.compilers ?? defaultCompilers()) {
     try {
       const version = await compilerVersion(compiler);
-      const key = createHash("sha256").update([compiler, version, ...FLAGS, layout, ...sources].join("\0"));
-      const target = join(options.cache ?? defaultCache(), key.digest("hex").slice(0, 16), "twin");
-      if (!existsSync(target)) await compile(compiler, folder, layout, target);
+      const parts = [compiler, version, ...FLAGS, ...Object.values(headers), ...sources];
+      const key = createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 16);
+      const target = join(options.cache ?? defaultCache(), key, program.name);
+      if (!existsSync(target)) await compile(compiler, unit, headers, target);
       return { available: true, program: target, compiler: version };
     } catch (error) {
       failures.push(`${compiler}: ${firstLine(error)}`);
@@ -71,14 +92,19 @@ async function compilerVersion(compiler: string): Promise<string> {
   return stdout.split("\n", 1)[0] as string;
 }
 
-/** Others may build the same twin meanwhile: each builds under a name of its own and the last one stays. */
-async function compile(compiler: string, folder: string, layout: string, target: string): Promise<void> {
+/** Others may build the same program meanwhile: each builds under a name of its own and the last one stays. */
+async function compile(
+  compiler: string,
+  unit: string,
+  headers: Readonly<Record<string, string>>,
+  target: string,
+): Promise<void> {
   const work = `${dirname(target)}.${process.pid}`;
   mkdirSync(work, { recursive: true });
   try {
-    writeFileSync(join(work, "layout.h"), layout);
-    const made = join(work, "twin");
-    await run(compiler, [...FLAGS, "-I", work, "-I", folder, "-o", made, join(folder, UNIT)]);
+    for (const [name, text] of Object.entries(headers)) writeFileSync(join(work, name), text);
+    const made = join(work, basename(target));
+    await run(compiler, [...FLAGS, "-I", work, "-I", dirname(unit), "-o", made, unit]);
     mkdirSync(dirname(target), { recursive: true });
     renameSync(made, target);
   } finally {

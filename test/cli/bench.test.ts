@@ -37,6 +37,10 @@ describe.concurrent("bench", () => {
     expect(schemaErrors("bench", result)).toBeNull();
     const expected = ["vmas-2m", "one-vma", "small-vmas", ...(existsSync("/proc/self/smaps") ? ["self"] : [])];
     expect([...new Set(measuredBlocks(result).map(({ setup }) => setup.layout))]).toEqual(expected);
+    const { mrelease } = result;
+    if (mrelease.state === "measured") expect(mrelease.rows.map(({ layout }) => layout)).toEqual(expected);
+    else expect(mrelease.reason).toMatch(/^(not Linux|Linux \S+ has no process_mrelease|no C compiler)/);
+    expect(stdout).toMatch(/^process_mrelease on this kernel(: not measured: | \(Linux )/m);
     const stalls = result.allocators.flatMap((block) => (block.state === "measured" ? block.variants : []));
     const samples = stalls.flatMap(({ trials }) => trials.flatMap(({ actors }) => actors));
     expect(samples.filter(({ role }) => role === "allocator").map((one) => one.stalls)).not.toContain(null);

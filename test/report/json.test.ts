@@ -5,10 +5,11 @@ import { PassThrough } from "node:stream";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { UsageError } from "../../src/base/errors.ts";
-import type { BenchBlock, BenchResult } from "../../src/report/bench-result.ts";
+import type { BenchBlock, BenchResult, MreleaseRow } from "../../src/report/bench-result.ts";
 import { toJson, writeJson } from "../../src/report/json.ts";
 import type { ListResult } from "../../src/report/list-result.ts";
-import { sampleResult } from "./sample-result.ts";
+import { buildMrelease } from "../../src/report/mrelease-build.ts";
+import { rawMrelease, sampleResult } from "./sample-result.ts";
 
 const SCHEMAS = new URL("../../schemas/", import.meta.url);
 
@@ -45,7 +46,11 @@ function oneTrialEach(result: BenchResult): BenchResult {
     }));
     return { ...block, variants };
   });
-  return { ...result, blocks, allocators: [] };
+  const { mrelease } = result;
+  const first = (row: MreleaseRow): MreleaseRow =>
+    row.state === "measured" ? { ...row, pairs: row.pairs.slice(0, 1) } : row;
+  const shortened = mrelease.state === "measured" ? { ...mrelease, rows: mrelease.rows.map(first) } : mrelease;
+  return { ...result, blocks, allocators: [], mrelease: shortened };
 }
 
 const LIST: ListResult = {
@@ -91,11 +96,14 @@ describe.each([
   });
 });
 
-test("the absent C twin and an interrupted run validate too", () => {
+test("absent C programs and an interrupted run validate too", () => {
   const validate = validatorOf("oomrace.bench.1.json");
-  const bare = sampleResult({ partial: true, native: { state: "absent", reason: "no C compiler" }, blocks: [] });
+  const absent = { state: "absent", reason: "no C compiler" } as const;
+  const bare = sampleResult({ partial: true, native: absent, mrelease: absent, blocks: [] });
   expect(validate(JSON.parse(toJson(bare)))).toBe(true);
   expect(validate({ ...JSON.parse(toJson(bare)), schema: "oomrace.bench/2" })).toBe(false);
+  const late = buildMrelease(rawMrelease(), "kthread", [], 1);
+  expect(validate(JSON.parse(toJson(sampleResult({ mrelease: late }))))).toBe(true);
 });
 
 test("each schema file is named after its record", () => {

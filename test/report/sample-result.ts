@@ -7,10 +7,13 @@ import type {
   BenchResult,
   LockSample,
   MeasuredBlock,
+  MreleasePair,
   TrialSample,
   VariantResult,
 } from "../../src/report/bench-result.ts";
+import { buildMrelease } from "../../src/report/mrelease-build.ts";
 import { compare } from "../../src/report/stats.ts";
+import type { RawMrelease } from "../../src/run/bench/record.ts";
 
 export function lock(name: string, figures: Partial<LockSample> = {}): LockSample {
   return {
@@ -129,6 +132,24 @@ const MANY_VMAS = block();
 const ONE_VMA = block(21, 1);
 const FEW_PAIRS = block(4);
 
+function mreleasePair(i: number, error: MreleasePair["reaped"]["error"] = null): MreleasePair {
+  const alone = { killToWaitNs: 30e6 + i * 1e5, victimCpuNs: 29e6 };
+  return { alone, reaped: { killToWaitNs: 20e6, victimCpuNs: 17e6, mreleaseNs: 18e6, error } };
+}
+
+/** Eight pairs of which one was not reaped, and a layout that could not be made. */
+export function rawMrelease(release = "6.18.44"): RawMrelease {
+  const pairs = Array.from({ length: 8 }, (_, i) => mreleasePair(i, i === 3 ? "ESRCH" : null));
+  const measured = { state: "measured", layout: "vmas-2m", pages: 2 ** 21, kernelPages: 2 ** 17 } as const;
+  const absent = { state: "absent", layout: "self", pages: 16_371, reason: "it cannot be mapped here" } as const;
+  const rows = [{ ...measured, kernelVmas: 256, notes: ["131,072 of its 2,097,152 pages"], pairs }, absent];
+  return { state: "measured", compiler: "gcc -O2", release, rows };
+}
+
+function sampleMrelease(): BenchResult["mrelease"] {
+  return buildMrelease(rawMrelease(), "mrelease", [MANY_VMAS], 1);
+}
+
 export function sampleResult(more: Partial<BenchResult> = {}): BenchResult {
   const { setup } = MANY_VMAS;
   const crowded = { ...setup, actors: 3, oversubscribed: true };
@@ -193,6 +214,7 @@ export function sampleResult(more: Partial<BenchResult> = {}): BenchResult {
         },
       ],
     },
+    mrelease: sampleMrelease(),
     costs: [
       { name: "reading the clock", value: 41, unit: "ns" },
       { name: "with every check on", value: 9.1e6, unit: "pages/s" },

@@ -16,8 +16,18 @@ import { scalingCeiling } from "./ceiling.ts";
 import { BenchContext, type BenchHooks, Interrupted } from "./context.ts";
 import { measureCosts } from "./costs.ts";
 import { timeLockOperations } from "./lock-operations.ts";
+import { measureMrelease } from "./mrelease-rows.ts";
 import { measureNativeTwin } from "./native-rows.ts";
-import type { BenchOptions, Cost, LockOperation, RawBench, RawBlock, RawNative, TimerScale } from "./record.ts";
+import type {
+  BenchOptions,
+  Cost,
+  LockOperation,
+  RawBench,
+  RawBlock,
+  RawMrelease,
+  RawNative,
+  TimerScale,
+} from "./record.ts";
 
 /** How large the parts are: for people, or just enough to see that everything works. */
 interface Sizes {
@@ -27,16 +37,34 @@ interface Sizes {
   readonly sidePairs: number;
   readonly warmups: number;
   readonly calibrationPages: number;
+  /** For real processes that are killed. */
+  readonly mreleaseSeconds: number;
 }
 
-const FULL: Sizes = { pages: null, sidePages: 2 ** 18, sidePairs: 10, warmups: 2, calibrationPages: 2 ** 20 };
-const QUICK: Sizes = { pages: 2 ** 14, sidePages: 2 ** 13, sidePairs: 2, warmups: 1, calibrationPages: 2 ** 14 };
+const FULL: Sizes = {
+  pages: null,
+  sidePages: 2 ** 18,
+  sidePairs: 10,
+  warmups: 2,
+  calibrationPages: 2 ** 20,
+  mreleaseSeconds: 20,
+};
+const QUICK: Sizes = {
+  pages: 2 ** 14,
+  sidePages: 2 ** 13,
+  sidePairs: 2,
+  warmups: 1,
+  calibrationPages: 2 ** 14,
+  mreleaseSeconds: 2,
+};
 
 /** One for all, so that a kernel second is the same whatever is measured, and a broken protocol breaks in its block. */
 const CALIBRATION_PROTOCOL = "v6.1";
 
 /** What a broken protocol leaks, allocators would wait for in vain; and its figures are of no use beside others. */
 const NOTHING_MORE = "an invariant broke, so nothing more was measured";
+
+const ENDED_BEFORE = "the bench ended before it was measured";
 
 export interface BenchRequest extends BenchOptions {
   readonly seed: number;
@@ -52,6 +80,7 @@ interface Findings {
   readonly allocators: RawBlock[];
   lockOperations: readonly LockOperation[];
   native: RawNative;
+  mrelease: RawMrelease;
   readonly costs: Cost[];
   readonly notes: string[];
 }
@@ -68,7 +97,8 @@ export async function runBench(request: BenchRequest, hooks: BenchHooks): Promis
     granularity: [],
     allocators: [],
     lockOperations: [],
-    native: { state: "absent", reason: "the bench ended before it was measured" },
+    native: { state: "absent", reason: ENDED_BEFORE },
+    mrelease: { state: "absent", reason: ENDED_BEFORE },
     costs: [],
     notes: ownVariantNotes(context, request),
   };
@@ -107,6 +137,7 @@ async function measureAll(context: BenchContext, request: BenchRequest, findings
   }
   if (findings.blocks.some((block) => block.state === "broken")) {
     findings.native = { state: "absent", reason: NOTHING_MORE };
+    findings.mrelease = { state: "absent", reason: NOTHING_MORE };
     findings.notes.push(NOTHING_MORE);
     return;
   }
@@ -127,6 +158,8 @@ async function measureAll(context: BenchContext, request: BenchRequest, findings
   context.throwIfStopped();
   context.hooks.progress("the same loop in C");
   findings.native = await measureNativeTwin(context, sizes.calibrationPages, pairs, seed);
+  context.throwIfStopped();
+  findings.mrelease = await measureMrelease(context, { layouts, pairs, seconds: sizes.mreleaseSeconds });
 }
 
 /** Which of the variants under test come from files, so that a result says what it rests on. */

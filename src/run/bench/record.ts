@@ -5,6 +5,7 @@ import type { Reaper } from "../../machine/race.ts";
 import type { LockGranularity } from "../../machine/shape.ts";
 import type { LayoutCounts } from "../../scenario/layout.ts";
 import type { MachineInfo } from "../cpu-info.ts";
+import type { MreleasePair } from "../native-mrelease.ts";
 import type { CpuTimeInfo } from "../parallel.ts";
 import type { TrialSample } from "../samples.ts";
 
@@ -118,6 +119,30 @@ export type RawNative =
   | { readonly state: "measured"; readonly compiler: string; readonly rows: readonly RawNativeRow[] }
   | { readonly state: "absent"; readonly reason: string };
 
+/** One layout on the kernel below, killed with and without process_mrelease in pairs. */
+export type RawMreleaseRow =
+  | {
+      readonly state: "measured";
+      readonly layout: string;
+      /** Present pages of the layout, and of the victims: a layout may be too large to be killed whole. */
+      readonly pages: number;
+      readonly kernelPages: number;
+      readonly kernelVmas: number;
+      readonly notes: readonly string[];
+      readonly pairs: readonly MreleasePair[];
+    }
+  | { readonly state: "absent"; readonly layout: string; readonly pages: number; readonly reason: string };
+
+export type RawMrelease =
+  | {
+      readonly state: "measured";
+      readonly compiler: string;
+      /** The kernel's. */
+      readonly release: string;
+      readonly rows: readonly RawMreleaseRow[];
+    }
+  | { readonly state: "absent"; readonly reason: string };
+
 export interface RawBench {
   /** Interrupted, or ended by a hang: what was measured until then. */
   readonly partial: boolean;
@@ -136,6 +161,7 @@ export interface RawBench {
   readonly allocators: readonly RawBlock[];
   readonly lockOperations: readonly LockOperation[];
   readonly native: RawNative;
+  readonly mrelease: RawMrelease;
   readonly costs: readonly Cost[];
   readonly notes: readonly string[];
 }
