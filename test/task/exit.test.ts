@@ -34,6 +34,8 @@ const MEANING: Readonly<Record<string, string>> = {
   [`add mms[0].mmapLock[0] ${-READER}`]: "up_read(mmap_lock)",
   "cmpxchg mms[0].mmapLock[0] 0": "down_write(mmap_lock)",
   "add mms[0].mmapLock[0] -1": "up_write(mmap_lock)",
+  "cmpxchg machine[0].oomLock[0] 0": "mutex_lock(oom_lock)",
+  "cmpxchg machine[0].oomLock[0] 8": "mutex_unlock(oom_lock)",
   "add mms[0].mmCount 1": "mmgrab",
   "add mms[0].mmCount -1": "mmdrop",
   "cmpxchg tasks[0].allocLock 0": "task_lock",
