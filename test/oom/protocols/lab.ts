@@ -38,7 +38,9 @@ export interface Death {
   readonly lastMmput: Program;
   /** By the kthread, or, for a process that the OOM killer did not choose, by process_mrelease. */
   readonly reaps: Program;
+  /** exit_mmap holds the write lock. */
   writeLocked(): boolean;
+  /** MMF_OOM_SKIP, looked at from the last mmput on. */
   skipped(): boolean;
   /** Pages still mapped. */
   rss(): number;
