@@ -77,6 +77,7 @@ export const protocol: Protocol = {
   rwsemRules: RULES_MODERN,
   order: "forward",
   hasMrelease: true,
+  mreleaseSafe: true,
   reaperDelayUs: OOM_REAPER_DELAY_US,
   bugs: [],
   brokenOnPurpose: false,

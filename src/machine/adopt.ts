@@ -52,6 +52,7 @@ const PROTOCOL_RULES: { readonly [Field in keyof Protocol]: Rule } = {
   rwsemRules: oneOfConstants({ RULES_MODERN, RULES_PRE_V5_3, RULES_FIFO_2010 }),
   order: { expected: "the name of an order", holds: (value) => allOrders().some(({ name }) => name === value) },
   hasMrelease: FLAG,
+  mreleaseSafe: FLAG,
   reaperDelayUs: {
     expected: "microseconds, 0 or more",
     holds: (value) => typeof value === "number" && value >= 0 && Number.isFinite(value),

@@ -7,6 +7,7 @@ import { Random } from "../base/random.ts";
 import { FRAME_ORDERS, type Mapping } from "../machine/address-space.ts";
 import { LOCK_GRANULARITIES } from "../machine/shape.ts";
 import { VM_READ, VM_SHARED, VM_WRITE } from "../mm/vma.ts";
+import type { Protocol } from "../oom/protocols/protocol.ts";
 import { BenchContext } from "./bench/context.ts";
 import { RaceHost, type RaceOptions } from "./race-host.ts";
 
@@ -55,18 +56,18 @@ function drawMappings(random: Random): Mapping[] {
 
 function drawRace(
   random: Random,
-  protocols: readonly string[],
+  protocols: readonly Protocol[],
   orders: readonly string[],
 ): RaceOptions & { order: string } {
-  const protocol = pick(random, protocols);
+  const { name: protocol, mreleaseSafe } = pick(random, protocols);
   const lockGranularity = pick(random, LOCK_GRANULARITIES);
   const mappings = drawMappings(random);
   return {
     protocol,
     lockGranularity,
     order: pick(random, orders),
-    // v4.14 shuts the reaper out of an OOM victim's teardown only; an mrelease caller there is a known hazard.
-    reaper: protocol === "v4.14" ? "kthread" : pick(random, ["mrelease", "kthread"]),
+    // Where only an OOM victim's teardown shuts the reaper out, an mrelease caller is a known hazard.
+    reaper: mreleaseSafe ? pick(random, ["mrelease", "kthread"]) : "kthread",
     // Folios need one lock for all their PTEs.
     mappings: lockGranularity === "pte" ? mappings.map((one) => ({ ...one, folioOrder: 0 })) : mappings,
     frames: pick(random, FRAME_ORDERS),
@@ -86,7 +87,7 @@ export async function runStress(options: StressOptions): Promise<StressResult> {
     stopped: () => false,
     modules: [],
   });
-  const protocols = context.kernel.PROTOCOLS.filter((one) => !one.brokenOnPurpose).map(({ name }) => name);
+  const protocols = context.kernel.PROTOCOLS.filter((one) => !one.brokenOnPurpose);
   const orders = context.kernel.TRAVERSAL_ORDERS.map(({ name }) => name);
   const since = performance.now();
   const seconds = (): number => (performance.now() - since) / 1000;

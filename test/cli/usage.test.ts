@@ -32,7 +32,7 @@ describe.concurrent("help", () => {
         "reaper reaper-speed reapers seed smaps victim-speed vmas",
     );
     expect(stdout.replaceAll(/\s+/g, " ")).toContain(
-      "teardown protocol: v4.13, v4.14, v6.1, v6.18, or a file (default: v6.1)",
+      "teardown protocol: v4.13, hocko-v1, hocko-v2, v4.14, v4.17, v5.17, v6.1, v6.18, or a file (default: v6.1)",
     );
     for (const exit of ["0", "1", "2", "3", "130"]) expect(stdout).toMatch(new RegExp(`^ {2}${exit} +\\w`, "m"));
   });

@@ -57,6 +57,7 @@ describe("adopt", () => {
     ["rwsemRules", "modern", "RULES_MODERN or RULES_PRE_V5_3 or RULES_FIFO_2010"],
     ["order", "sideways", "the name of an order"],
     ["hasMrelease", 1, "true or false"],
+    ["mreleaseSafe", "yes", "true or false"],
     ["reaperDelayUs", -1, "microseconds, 0 or more"],
     ["bugs", ["B1", 2], "a list of texts"],
     ["brokenOnPurpose", undefined, "true or false"],

@@ -17,6 +17,7 @@ import { VM_WRITE } from "../../src/mm/vma.ts";
 import { mreleaseFind, mreleaseReap } from "../../src/oom/process-mrelease.ts";
 import type { Protocol } from "../../src/oom/protocols/protocol.ts";
 import { v414 } from "../../src/oom/protocols/v4.14.ts";
+import { v517 } from "../../src/oom/protocols/v5.17.ts";
 import { v61 } from "../../src/oom/protocols/v6.1.ts";
 import { oomReapTask } from "../../src/oom/reaper.ts";
 import { markOomVictim, putOomMm } from "../../src/oom/victim.ts";
@@ -32,6 +33,7 @@ import {
   skipAfterWait,
   skipAtTheEnd,
   skipWithoutWait,
+  staleListHead,
 } from "./mutations.ts";
 
 /** A mutation must be found within this many seeds, and the correct protocol be clean over all of them. */
@@ -89,7 +91,7 @@ function firstBreak(setting: Setting): { readonly invariant: string; readonly by
 }
 
 function killed(protocol: Protocol, cpus: number): { lab: OomLab; victim: Process } {
-  const base = protocol.name.startsWith("v4.14") ? "v4.14" : "v6.1";
+  const base = /^v\d+\.\d+/.exec(protocol.name)![0];
   const lab = new OomLab({ protocol: base, cpus }, protocol.exitMmap);
   const victim = lab.spawn(0, MAPPINGS);
   lab.alone(cpus - 1, (cpu) => killTask(cpu, victim.task));
@@ -182,6 +184,16 @@ describe("B29: MMF_OOM_SKIP and waiting for a reaper that is in", () => {
     [skipAtTheEnd, mreleaseRace],
   ])("$name is clean", (protocol, race) => {
     expect(firstBreak(race(protocol))).toBeUndefined();
+  });
+});
+
+describe("B5: mm->mmap", () => {
+  it("left behind, it leads a late caller of process_mrelease to freed VMAs", () => {
+    expect(firstBreak(mreleaseRace(staleListHead))).toMatchObject({ invariant: "I1" });
+  });
+
+  it("set to NULL it ends that walk before it begins", () => {
+    expect(firstBreak(mreleaseRace(v517))).toBeUndefined();
   });
 });
 

@@ -17,6 +17,7 @@ import {
   mmapWriteUnlock,
 } from "../../src/mm/mmap-lock.ts";
 import { MmuGather, tlbFinishMmu, tlbFlushMmu, tlbGatherMmu } from "../../src/mm/mmu-gather.ts";
+import { munlockVmas } from "../../src/mm/munlock.ts";
 import { folioRemoveRmap } from "../../src/mm/page.ts";
 import { releasePages } from "../../src/mm/page-alloc.ts";
 import { findPteTable, PageTable, PTE_SHIFT, tableIndex } from "../../src/mm/page-table.ts";
@@ -27,9 +28,11 @@ import { unmapPageRange, ZAP_WAIT } from "../../src/mm/zap.ts";
 import { EINTR } from "../../src/oom/errno.ts";
 import type { Protocol } from "../../src/oom/protocols/protocol.ts";
 import { v414 } from "../../src/oom/protocols/v4.14.ts";
+import { v417 } from "../../src/oom/protocols/v4.17.ts";
+import { v517 } from "../../src/oom/protocols/v5.17.ts";
 import { v61 } from "../../src/oom/protocols/v6.1.ts";
 
-/** What the mutated v4.14 does once everything is unmapped and nobody else is thought to be there. */
+/** What a mutation does once everything is unmapped, under whatever lock it holds. */
 function* freeUnlocked(cpu: Cpu, mm: number): Steps<void> {
   yield* freePgtables(cpu, mm);
   yield* tlbFinishMmu(cpu);
@@ -92,6 +95,33 @@ export const skipAtTheEnd: Protocol = {
     yield* freeUnlocked(cpu, mm);
     yield* mmapWriteUnlock(cpu, mm);
     yield* setMmFlag(cpu, mm, MMF_OOM_SKIP);
+  },
+};
+
+/** B5: leaves `mm->mmap` as it was, so who comes after the teardown of an mm without MMF_OOM_SKIP walks freed VMAs. */
+export const staleListHead: Protocol = {
+  ...v517,
+  name: "v5.17-stale-list-head",
+  brokenOnPurpose: true,
+  *exitMmap(cpu, mm) {
+    const head = load(cpu, mm + Mm.mmap);
+    yield* mmapWriteLock(cpu, mm);
+    yield* tlbGatherMmu(cpu, mm);
+    yield* unmapVmas(cpu, mm);
+    yield* freeUnlocked(cpu, mm);
+    store(cpu, mm + Mm.mmap, head);
+    yield* mmapWriteUnlock(cpu, mm);
+  },
+};
+
+/** B4's ground: munlock as before v4.17, beside a reaper that goes by VM_LOCKED. */
+export const munlockFirst: Protocol = {
+  ...v417,
+  name: "v4.17-munlock-first",
+  brokenOnPurpose: true,
+  *exitMmap(cpu, mm) {
+    munlockVmas(cpu, mm);
+    yield* v417.exitMmap(cpu, mm);
   },
 };
 

@@ -10,7 +10,7 @@ import { markOomVictim, putOomMm } from "../../src/oom/victim.ts";
 import { sleepUs } from "../../src/sync/sleep.ts";
 import { doExit } from "../../src/task/exit.ts";
 import { currentTask, findLockTaskMm, PF_EXITING, Task, taskUnlock } from "../../src/task/task.ts";
-import { TOY_PAGES } from "../helpers/race.ts";
+import { TOY_MAPPINGS, TOY_PAGES } from "../helpers/race.ts";
 import { asleep, OomLab, type Process, recordingScheduler, stagedScheduler } from "../oom/lab.ts";
 
 function oomVictim(protocol: string, cpus = 1): { lab: OomLab; victim: Process } {
@@ -34,6 +34,8 @@ const MEANING: Readonly<Record<string, string>> = {
   [`add mms[0].mmapLock[0] ${-READER}`]: "up_read(mmap_lock)",
   "cmpxchg mms[0].mmapLock[0] 0": "down_write(mmap_lock)",
   "add mms[0].mmapLock[0] -1": "up_write(mmap_lock)",
+  "cmpxchg machine[0].oomLock[0] 0": "mutex_lock(oom_lock)",
+  "cmpxchg machine[0].oomLock[0] 8": "mutex_unlock(oom_lock)",
   "add mms[0].mmCount 1": "mmgrab",
   "add mms[0].mmCount -1": "mmdrop",
   "cmpxchg tasks[0].allocLock 0": "task_lock",
@@ -80,8 +82,22 @@ const V61 = [
   "tlb_finish_mmu",
   "up_write(mmap_lock)",
 ];
+/** This OOM victim takes the lock in both versions. */
+const HOCKO = [
+  "tlb_gather_mmu",
+  "unmap_vmas",
+  "down_write(mmap_lock)",
+  "free_pgtables",
+  "tlb_finish_mmu",
+  "up_write(mmap_lock)",
+  "MMF_OOM_SKIP",
+];
+/** The victim as its own reaper: one gather per VMA. */
+const REAP_MYSELF = Array(TOY_MAPPINGS.length).fill(["tlb_gather_mmu", "unmap_vmas", "tlb_finish_mmu"]).flat();
 const EXIT_MMAP: Readonly<Record<string, readonly string[]>> = {
   "v4.13": ["tlb_gather_mmu", "unmap_vmas", "free_pgtables", "tlb_finish_mmu", "MMF_OOM_SKIP"],
+  "hocko-v1": HOCKO,
+  "hocko-v2": HOCKO,
   "v4.14": [
     "tlb_gather_mmu",
     "unmap_vmas",
@@ -90,6 +106,26 @@ const EXIT_MMAP: Readonly<Record<string, readonly string[]>> = {
     "up_write(mmap_lock)",
     "free_pgtables",
     "tlb_finish_mmu",
+  ],
+  "v4.17": [
+    "mutex_lock(oom_lock)",
+    ...REAP_MYSELF,
+    "mutex_unlock(oom_lock)",
+    "MMF_OOM_SKIP",
+    "down_write(mmap_lock)",
+    "up_write(mmap_lock)",
+    "tlb_gather_mmu",
+    "free_pgtables",
+    "tlb_finish_mmu",
+  ],
+  "v5.17": [
+    ...REAP_MYSELF,
+    "MMF_OOM_SKIP",
+    "down_write(mmap_lock)",
+    "tlb_gather_mmu",
+    "free_pgtables",
+    "tlb_finish_mmu",
+    "up_write(mmap_lock)",
   ],
   "v6.1": V61,
   "v6.18": V61,

@@ -18,6 +18,8 @@ export interface Protocol {
   readonly order: string;
   /** Whether that kernel has process_mrelease; without it a caller is a hypothetical one. */
   readonly hasMrelease: boolean;
+  /** Whether its exit_mmap keeps such a caller out of tables that it frees even where the target is no OOM victim. */
+  readonly mreleaseSafe: boolean;
   /** Delay between kill and reaping by the kthread, in emulated microseconds (OOM_REAPER_DELAY since v5.18). */
   readonly reaperDelayUs: number;
   /** Bugs of kernel-facts section 6 that it is known for. */

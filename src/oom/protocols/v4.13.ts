@@ -83,6 +83,7 @@ export const v413: Protocol = {
   rwsemRules: RULES_PRE_V5_3,
   order: "forward",
   hasMrelease: false,
+  mreleaseSafe: true,
   reaperDelayUs: 0,
   bugs: ["B1"],
   brokenOnPurpose: false,

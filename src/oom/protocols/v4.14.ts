@@ -83,6 +83,7 @@ export const v414: Protocol = {
   rwsemRules: RULES_PRE_V5_3,
   order: "forward",
   hasMrelease: false,
+  mreleaseSafe: false,
   reaperDelayUs: 0,
   bugs: ["B3"],
   brokenOnPurpose: false,

@@ -78,6 +78,7 @@ export const v61: Protocol = {
   rwsemRules: RULES_MODERN,
   order: "forward",
   hasMrelease: true,
+  mreleaseSafe: true,
   reaperDelayUs: OOM_REAPER_DELAY_US,
   bugs: [],
   brokenOnPurpose: false,

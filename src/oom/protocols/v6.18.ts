@@ -76,6 +76,7 @@ export const v618: Protocol = {
   rwsemRules: RULES_MODERN,
   order: "reverse",
   hasMrelease: true,
+  mreleaseSafe: true,
   reaperDelayUs: OOM_REAPER_DELAY_US,
   bugs: [],
   brokenOnPurpose: false,
