@@ -25,8 +25,6 @@ export const CpuMm = struct(
     ptesZapped: 1,
     tablesZapped: 1,
     resched: 1,
-    /** How much longer than others it takes for its work, in thousandths (`cpu-speed`); constant during a race. */
-    slowdown: 1,
     /** Clock (two words, nanoseconds) when this CPU left its last VMA. */
     leftLastVmaNs: 2,
     /** Clock when exit_mmap returned, or the reaping call did. */

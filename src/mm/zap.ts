@@ -12,10 +12,10 @@
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
 import { atomicLoad, exchangeOwned, load, store } from "../arena/mem.ts";
+import { beginWork, endWork } from "../sync/cpu-speed.ts";
 import { noteProgress } from "../sync/lock-stat.ts";
 import { spinLock, spinTrylock, spinUnlock } from "../sync/spinlock.ts";
 import { CpuMm, count } from "./cpu-mm.ts";
-import { beginWork, endWork } from "./cpu-speed.ts";
 import { GRANULARITY_PTE, MmGlobals, setting } from "./globals.ts";
 import { addMmCounter } from "./mm.ts";
 import { MM_ANONPAGES, Mm } from "./mm-struct.ts";

@@ -122,11 +122,11 @@ export class RaceHost {
   }
 
   #setSpeeds(): void {
-    const { slowdownOf, elementOf, CpuMm } = this.#kernel;
+    const { slowdownOf, elementOf, CpuSync } = this.#kernel;
     const { victimSpeed = 1, reaperSpeed = 1 } = this.options;
     for (let id = 0; id < FIRST_REAPER + this.#reapers; id++) {
       const speed = id === VICTIM ? victimSpeed : reaperSpeed;
-      this.words[elementOf(this.map.cpuMm, id) + CpuMm.slowdown] = slowdownOf(speed);
+      this.words[elementOf(this.map.cpuSync, id) + CpuSync.slowdown] = slowdownOf(speed);
     }
   }
 

@@ -4,8 +4,9 @@ import { isUtf8 } from "node:buffer";
 import { existsSync, readFileSync } from "node:fs";
 import { UsageError } from "../base/errors.ts";
 import { type Layout, NotAvailable, type PageRuns } from "./layout.ts";
+import { joinRuns } from "./page-runs.ts";
 import { MAX_PAGEMAP_PAGES, Pagemap } from "./pagemap.ts";
-import { joinRuns, type RunsOf, recordingOf } from "./recording.ts";
+import { type RunsOf, recordingOf } from "./recording.ts";
 import { parseSmaps, type Smaps, type SmapsMapping } from "./smaps.ts";
 import { type Presence, smapsLayout } from "./smaps-layout.ts";
 

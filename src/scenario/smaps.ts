@@ -8,7 +8,7 @@
 
 import { UsageError } from "../base/errors.ts";
 import { type PageRuns, USER_VPN_5LEVEL } from "./layout.ts";
-import { parseRuns, RUN_FIELDS, type RunField } from "./recording.ts";
+import { parseRuns, RUN_FIELDS, type RunField } from "./page-runs.ts";
 
 /** One mapping. Sizes are kB as in the file; a field that the kernel does not print is 0. */
 export interface SmapsMapping {

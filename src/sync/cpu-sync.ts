@@ -76,6 +76,8 @@ export const CpuSync = struct(
     progress: 1,
     /** Always 0; what `sleepUs` sleeps on. */
     timer: 1,
+    /** How much longer than others it takes for its work, in thousandths (`cpu-speed`); constant while it runs. */
+    slowdown: 1,
     /** CHECKED builds: stack of held locks, pairs of [lock word address, class | flags]. */
     heldCount: 1,
     held: MAX_HELD * 2,

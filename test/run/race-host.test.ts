@@ -112,7 +112,9 @@ describe("a host", () => {
     const { kernel } = context;
     for (let trial = 0; trial < 2; trial++) {
       await host.trial(await context.crewFor(host), "reverse");
-      const slowdowns = [0, 1, 2].map((id) => host.words[kernel.elementOf(host.map.cpuMm, id) + kernel.CpuMm.slowdown]);
+      const slowdowns = [0, 1, 2].map(
+        (id) => host.words[kernel.elementOf(host.map.cpuSync, id) + kernel.CpuSync.slowdown],
+      );
       expect(slowdowns).toEqual([1000, 3000, 3000]);
     }
   });

@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { checkLayout, countLayout } from "../../src/scenario/layout.ts";
 import { buildLayout } from "../../src/scenario/layouts/index.ts";
 import { RECORDED, recordingPath } from "../../src/scenario/layouts/recorded.ts";
-import { joinRuns, parseRuns, type RunsOf, recordingOf } from "../../src/scenario/recording.ts";
+import { joinRuns, parseRuns } from "../../src/scenario/page-runs.ts";
+import { type RunsOf, recordingOf } from "../../src/scenario/recording.ts";
 import { parseSmaps } from "../../src/scenario/smaps.ts";
 
 const PAGES = 60;

@@ -4,7 +4,6 @@
  */
 
 import { fileURLToPath } from "node:url";
-import { distUrl } from "../../strip/dist.ts";
 import type { LayoutKind } from "../layout.ts";
 import { readSmapsFile } from "../process.ts";
 import { refuseSizes } from "./request.ts";
@@ -23,8 +22,11 @@ function recorded(name: string, idea: string): LayoutKind {
   };
 }
 
+/** The package's folder, seen from this file or from the bundle in dist/ that holds it. */
+const PACKAGE = import.meta.url.endsWith(".ts") ? "../../../" : "../";
+
 export function recordingPath(name: string): string {
-  return fileURLToPath(new URL(`../recordings/${name}.smaps`, distUrl("")));
+  return fileURLToPath(new URL(`${PACKAGE}recordings/${name}.smaps`, import.meta.url));
 }
 
 export const RECORDED: readonly LayoutKind[] = [

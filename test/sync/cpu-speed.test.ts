@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Port } from "../../src/arena/cpu.ts";
 import { soloPort } from "../../src/arena/solo-port.ts";
-import { slowdownOf } from "../../src/mm/cpu-speed.ts";
 import { type Kernel, loadKernel } from "../../src/run/kernel-variant.ts";
+import { slowdownOf } from "../../src/sync/cpu-speed.ts";
 
 let parallel: Kernel;
 beforeAll(async () => {
@@ -20,7 +20,7 @@ function looks(kernel: Kernel, slowdown: number, work: number): number {
   const { words, map } = kernel.bootMachine({ ...kernel.TOY_SHAPE });
   const port = countingPort();
   const cpu = kernel.cpuOf(words, map, 0, port);
-  words[cpu.mm + kernel.CpuMm.slowdown] = slowdown;
+  words[cpu.sync + kernel.CpuSync.slowdown] = slowdown;
   const began = kernel.beginWork(cpu);
   port.looks += work;
   kernel.endWork(cpu, began);

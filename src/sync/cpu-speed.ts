@@ -7,9 +7,9 @@
 import type { Cpu } from "../arena/cpu.ts";
 import { busyWait, nowNs } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
-import { CpuMm } from "./cpu-mm.ts";
+import { CpuSync } from "./cpu-sync.ts";
 
-/** `CpuMm.slowdown` of a CPU that runs at `speed`, above 0 to 1 (full speed): extra time in thousandths of its work. */
+/** `CpuSync.slowdown` of a CPU that runs at `speed`, above 0 to 1 (full speed): extra time in thousandths of its work. */
 export function slowdownOf(speed: number): number {
   assert(speed > 0 && speed <= 1, `slowdownOf: speed ${speed}, expected above 0 to 1`);
   return Math.round((1 / speed - 1) * 1000);
@@ -17,10 +17,10 @@ export function slowdownOf(speed: number): number {
 
 /** Begins a stretch of work; returns what `endWork` needs, 0 at full speed. */
 export function beginWork(cpu: Cpu): number {
-  return cpu.words[cpu.mm + CpuMm.slowdown] === 0 ? 0 : nowNs(cpu);
+  return cpu.words[cpu.sync + CpuSync.slowdown] === 0 ? 0 : nowNs(cpu);
 }
 
 /** Ends it: a slowed CPU now takes the rest of its time. */
 export function endWork(cpu: Cpu, began: number): void {
-  if (began !== 0) busyWait(cpu, ((nowNs(cpu) - began) * (cpu.words[cpu.mm + CpuMm.slowdown] as number)) / 1000);
+  if (began !== 0) busyWait(cpu, ((nowNs(cpu) - began) * (cpu.words[cpu.sync + CpuSync.slowdown] as number)) / 1000);
 }
