@@ -46,29 +46,29 @@ function* touchingThread(cpu: Cpu, { startVpn, pages }: TouchParams): Steps<{ st
   return { stores };
 }
 
-/** Somebody who reads /proc/PID/smaps, say: a user of the mm for `us` emulated microseconds. False when it came late. */
-function* procReader(cpu: Cpu, params: { readonly mm: number; readonly us: number }): Steps<boolean> {
-  if (!(yield* mmgetNotZero(cpu, params.mm))) return false;
+/** Somebody who reads /proc/PID/smaps, say: a user of the mm for `us` emulated microseconds. `held` is 0 when it came late. */
+function* procReader(cpu: Cpu, params: { readonly mm: number; readonly us: number }): Steps<{ held: number }> {
+  if (!(yield* mmgetNotZero(cpu, params.mm))) return { held: 0 };
   yield* sleepUs(cpu, params.us);
   yield* mmput(cpu, params.mm);
-  return true;
+  return { held: 1 };
 }
 
 /** A kernel thread that works for a process, as vhost does: in its mm, of which it is a user, for `us`. */
-function* borrowingKthread(cpu: Cpu, params: { readonly mm: number; readonly us: number }): Steps<boolean> {
-  if (!(yield* mmgetNotZero(cpu, params.mm))) return false;
+function* borrowingKthread(cpu: Cpu, params: { readonly mm: number; readonly us: number }): Steps<{ held: number }> {
+  if (!(yield* mmgetNotZero(cpu, params.mm))) return { held: 0 };
   yield* kthreadUseMm(cpu, params.mm);
   yield* sleepUs(cpu, params.us);
   yield* kthreadUnuseMm(cpu);
   yield* mmput(cpu, params.mm);
-  return true;
+  return { held: 1 };
 }
 
-/** A thread that crashed: writes the process's core for `us`, then exits. Returns whether there was a dump. */
-function* dumper(cpu: Cpu, params: { readonly us: number }): Steps<boolean> {
+/** A thread that crashed: writes the process's core for `us`, then exits. `dumped` is 0 when it had been killed before. */
+function* dumper(cpu: Cpu, params: { readonly us: number }): Steps<{ dumped: number }> {
   const dumped = yield* doCoredump(cpu, params.us);
   yield* doExit(cpu, currentTask(cpu));
-  return dumped;
+  return { dumped: dumped ? 1 : 0 };
 }
 
 export const taskRoles = { touchingThread, procReader, borrowingKthread, dumper };
