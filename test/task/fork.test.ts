@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
 import { EAGAIN, EINTR, EINVAL, ENOMEM } from "../../src/base/errno.ts";
 import { putPageChain, takeAllPages } from "../../src/machine/page-chain.ts";
+import type { MachineShape } from "../../src/machine/shape.ts";
 import { Mm } from "../../src/mm/mm-struct.ts";
 import { Frame, frameAddress } from "../../src/mm/page.ts";
 import { putPage } from "../../src/mm/page-alloc.ts";
@@ -14,11 +15,11 @@ import { cpuIdle, wakeUpNewTask } from "../../src/task/idle.ts";
 import { Signal } from "../../src/task/signal.ts";
 import { currentTask, killTask, Task } from "../../src/task/task.ts";
 import { getTaskStruct, putTaskStruct, releaseTask } from "../../src/task/tasklist.ts";
-import { TOY_PAGES } from "../helpers/race.ts";
+import { TOY_MAPPINGS, TOY_PAGES } from "../helpers/race.ts";
 import { burstScheduler, OomLab, type Process } from "../oom/lab.ts";
 import { exitCurrent, peek, poke, release, shareRunning } from "./lab.ts";
 
-function machine(shape: Partial<ConstructorParameters<typeof OomLab>[0]> = {}): { lab: OomLab; first: Process } {
+function machine(shape: Partial<MachineShape> = {}): { lab: OomLab; first: Process } {
   const lab = new OomLab({ protocol: "v6.1", cpus: 3, ...shape });
   return { lab, first: lab.spawn(0) };
 }
@@ -53,7 +54,8 @@ describe("copy_process", () => {
   });
 
   it.each(["mm", "table", "pte"] as const)("copies while the process's other user writes (%s lock)", (granularity) => {
-    const { lab, first } = machine({ lockGranularity: granularity });
+    const lab = new OomLab({ protocol: "v6.1", cpus: 3, lockGranularity: granularity });
+    const first = lab.spawn(0, TOY_MAPPINGS.slice(0, 2));
     shareRunning(lab, 1, first);
     lab.keep();
     const write = function* (cpu: Cpu): Steps<void> {
@@ -69,7 +71,7 @@ describe("copy_process", () => {
       const copy = peek(lab, 2, mm, 0x10);
       copies.add(copy);
       // Through a translation from before the fork this would reach the child's page.
-      poke(lab, 1, first.mm, { 0x10: 99 });
+      poke(lab, 1, first.mm, { 16: 99 });
       expect(peek(lab, 2, mm, 0x10), `seed ${seed}`).toBe(copy);
       for (const id of [0, 1, 2]) lab.alone(id, exitCurrent);
       release(lab, child as number);
