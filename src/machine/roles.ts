@@ -23,6 +23,7 @@ import { ALLOC_STALL_BEGIN, ALLOC_STALL_END } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 import { allOrders, allProtocols } from "./adopt.ts";
 import { chainPage, putPageChain } from "./page-chain.ts";
+import { taskRoles } from "./task-roles.ts";
 
 /** Variants by name, adopted ones too; throws UsageError that lists what there is. */
 export function findProtocol(name: string): Protocol {
@@ -112,4 +113,4 @@ function* allocator(cpu: Cpu, params: { readonly pages: number }): Steps<Allocat
 }
 
 /** Roles by the name that a trial calls them. */
-export const roles = { victim, unmapLoop, mrelease, kthread, allocator };
+export const roles = { victim, unmapLoop, mrelease, kthread, allocator, ...taskRoles };

@@ -4,7 +4,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicStore, load, store } from "../arena/mem.ts";
+import { atomicLoad, atomicStore, cmpxchg, load, store } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { lockClass } from "../sync/lock-class.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
@@ -26,7 +26,7 @@ import {
   pteLockOf,
   tableIndex,
 } from "./page-table.ts";
-import { beginUserAccess, endUserAccess, tlbFill, tlbGeneration, tlbLookup } from "./tlb.ts";
+import { beginUserAccess, endUserAccess, tlbFill, tlbGeneration, tlbLookup, tlbWritable } from "./tlb.ts";
 
 /** Results of a fault, with the kernel's meaning. */
 export const VM_FAULT_DONE = 0;
@@ -94,7 +94,7 @@ function* installLocked(cpu: Cpu, mm: number, table: number, index: number, pfn:
   return VM_FAULT_DONE;
 }
 
-/** Translates `vpn` as the MMU does on a TLB miss: 0 where nothing is mapped. */
+/** The PTE of `vpn` as the MMU reads it on a TLB miss: 0 where nothing is mapped. */
 function* walkTables(cpu: Cpu, mm: number, vpn: number): Steps<number> {
   const table = yield* findPteTable(cpu, mm, vpn);
   if (table === 0) return 0;
@@ -102,25 +102,64 @@ function* walkTables(cpu: Cpu, mm: number, vpn: number): Steps<number> {
   yield* spinLock(cpu, lock, MMU_WALK);
   const pte = load(cpu, table + PageTable.entries + tableIndex(vpn, 0));
   yield* spinUnlock(cpu, lock, MMU_WALK);
-  return (pte & PTE_PRESENT) === 0 ? 0 : pte >>> PTE_SHIFT;
+  return (pte & PTE_PRESENT) === 0 ? 0 : pte;
+}
+
+function tlbHit(cpu: Cpu, mm: number, vpn: number, generation: number, write: boolean): number {
+  const pfn = tlbLookup(cpu, mm, vpn, generation);
+  return pfn !== 0 && (!write || tlbWritable(cpu, vpn)) ? pfn : 0;
 }
 
 /**
- * A user-space store of `value` to page `vpn`; false when nothing is mapped there (the caller faults and retries).
- * The caller's thread runs on this CPU, which `tlbActivate` made known to the mm, and page tables outlive it.
+ * Opens a user access to page `vpn` and returns the address of its word, to be touched once before `endUserAccess`; 0,
+ * and nothing open, when nothing is mapped there or a write is not allowed (the caller faults and retries). The caller's
+ * thread runs on this CPU, which `tlbActivate` made known to the mm, and page tables outlive it.
  */
-export function* userStore(cpu: Cpu, mm: number, vpn: number, value: number): Steps<boolean> {
+function* openUserAccess(cpu: Cpu, mm: number, vpn: number, write: boolean): Steps<number> {
   for (;;) {
     const generation = yield* tlbGeneration(cpu);
-    if (tlbLookup(cpu, mm, vpn, generation) === 0) {
-      const walked = yield* walkTables(cpu, mm, vpn);
-      if (walked === 0) return false;
-      tlbFill(cpu, mm, vpn, walked, generation);
+    if (tlbHit(cpu, mm, vpn, generation, write) === 0) {
+      const pte = yield* walkTables(cpu, mm, vpn);
+      const writable = (pte & PTE_WRITE) !== 0;
+      if (pte === 0 || (write && !writable)) return 0;
+      tlbFill(cpu, mm, vpn, pte >>> PTE_SHIFT, generation, writable);
     }
     yield* beginUserAccess(cpu);
-    const pfn = tlbLookup(cpu, mm, vpn, yield* tlbGeneration(cpu));
-    if (pfn !== 0) yield* atomicStore(cpu, framesOf(cpu) + pfn * Frame.WORDS + Frame.data, value);
+    const pfn = tlbHit(cpu, mm, vpn, yield* tlbGeneration(cpu), write);
+    if (pfn !== 0) return framesOf(cpu) + pfn * Frame.WORDS + Frame.data;
     yield* endUserAccess(cpu);
-    if (pfn !== 0) return true;
   }
+}
+
+/** A user-space store of `value` to page `vpn`; false when it faults. */
+export function* userStore(cpu: Cpu, mm: number, vpn: number, value: number): Steps<boolean> {
+  const word = yield* openUserAccess(cpu, mm, vpn, true);
+  if (word === 0) return false;
+  yield* atomicStore(cpu, word, value);
+  yield* endUserAccess(cpu);
+  return true;
+}
+
+/** A user-space load from page `vpn`; undefined when it faults. */
+export function* userLoad(cpu: Cpu, mm: number, vpn: number): Steps<number | undefined> {
+  const word = yield* openUserAccess(cpu, mm, vpn, false);
+  if (word === 0) return undefined;
+  const value = yield* atomicLoad(cpu, word);
+  yield* endUserAccess(cpu);
+  return value;
+}
+
+/** A compare-exchange in user space; the value seen, undefined when it faults. */
+export function* userCmpxchg(
+  cpu: Cpu,
+  mm: number,
+  vpn: number,
+  expected: number,
+  value: number,
+): Steps<number | undefined> {
+  const word = yield* openUserAccess(cpu, mm, vpn, true);
+  if (word === 0) return undefined;
+  const seen = yield* cmpxchg(cpu, word, expected, value);
+  yield* endUserAccess(cpu);
+  return seen;
 }

@@ -47,6 +47,8 @@ export const Mm = struct(
     mmap: 1,
     mapCount: 1,
     totalVm: 1,
+    /** Emulated microseconds for which asynchronous I/O still keeps `exit_aio` from returning; 0 for none. */
+    aioUs: 1,
 
     /** (atomic) */
     mmUsers: { words: 1, align: CACHE_PAIR },

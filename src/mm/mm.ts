@@ -7,6 +7,7 @@ import { atomicLoad, atomicStore, cmpxchg, fetchAdd, fetchOr, load, store } from
 import { assert } from "../base/assert.ts";
 import { Violation } from "../base/errors.ts";
 import { initRwsem } from "../sync/rwsem.ts";
+import { sleepUs } from "../sync/sleep.ts";
 import { MMF_FLAG_SET } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 import { MmGlobals } from "./globals.ts";
@@ -65,8 +66,25 @@ export function* mmput(cpu: Cpu, mm: number): Steps<void> {
   const users = yield* fetchAdd(cpu, mm + Mm.mmUsers, -1);
   if (users < 1) throw new Violation("I2", `mmput: mm ${load(cpu, mm + Mm.number)} had ${users} users`);
   if (users > 1) return;
+  yield* mmTeardown(cpu, mm);
+}
+
+/**
+ * `__mmput`, by whoever dropped the last use. mm_users is 0 long before the memory is free: exit_aio may sleep for as
+ * long as the I/O takes. Left out: ksm_exit and khugepaged_exit, which may take mmap_lock once for writing.
+ */
+export function* mmTeardown(cpu: Cpu, mm: number): Steps<void> {
+  yield* exitAio(cpu, mm);
   yield* cpu.upcalls.exitMmap(cpu, mm);
   yield* mmdrop(cpu, mm);
+}
+
+/** `exit_aio` (fs/aio.c): waits for the I/O under way. */
+function* exitAio(cpu: Cpu, mm: number): Steps<void> {
+  const us = load(cpu, mm + Mm.aioUs);
+  if (us === 0) return;
+  yield* sleepUs(cpu, us);
+  store(cpu, mm + Mm.aioUs, 0);
 }
 
 /** `mmdrop`: the last reference frees the struct. */

@@ -36,6 +36,8 @@ export const TlbEntry = struct("tlbEntry", {
   vpnLow: 1,
   vpnHigh: 1,
   pfn: 1,
+  /** 1 when the page may be written to. */
+  writable: 1,
   /** The entry is live while this equals the CPU's generation. */
   generation: 1,
 });
@@ -134,13 +136,19 @@ export function tlbLookup(cpu: Cpu, mm: number, vpn: number, generation: number)
   return live ? (words[entry + TlbEntry.pfn] as number) : 0;
 }
 
+/** Whether the entry that `tlbLookup` just found lets the page be written to. */
+export function tlbWritable(cpu: Cpu, vpn: number): boolean {
+  return cpu.words[entryOf(cpu, vpn) + TlbEntry.writable] === 1;
+}
+
 /** Caches a translation that was read while the generation was `generation`. */
-export function tlbFill(cpu: Cpu, mm: number, vpn: number, pfn: number, generation: number): void {
+export function tlbFill(cpu: Cpu, mm: number, vpn: number, pfn: number, generation: number, writable = true): void {
   const words = cpu.words;
   const entry = entryOf(cpu, vpn);
   words[entry + TlbEntry.mm] = mm;
   words[entry + TlbEntry.vpnLow] = vpn & 0x3fffffff;
   words[entry + TlbEntry.vpnHigh] = Math.floor(vpn / 0x40000000);
   words[entry + TlbEntry.pfn] = pfn;
+  words[entry + TlbEntry.writable] = writable ? 1 : 0;
   words[entry + TlbEntry.generation] = generation;
 }

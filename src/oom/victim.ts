@@ -1,12 +1,12 @@
 /** Marking a victim (mm/oom_kill.c: mark_oom_victim, v6.18) and mmput_async (kernel/fork.c). */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicStore, cmpxchg, fetchAdd, load, xchg } from "../arena/mem.ts";
+import { cmpxchg, fetchAdd, load, xchg } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
-import { mmdrop, mmgrab, setMmFlag } from "../mm/mm.ts";
+import { mmgrab, mmTeardown, setMmFlag } from "../mm/mm.ts";
 import { MMF_OOM_VICTIM, Mm } from "../mm/mm-struct.ts";
 import { Signal } from "../task/signal.ts";
-import { signalOf, Task } from "../task/task.ts";
+import { signalOf, Task, TaskGlobals } from "../task/task.ts";
 import { MARK_VICTIM } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 import { OomGlobals } from "./globals.ts";
@@ -19,17 +19,14 @@ export function* markOomVictim(cpu: Cpu, task: number): Steps<void> {
   const mm = load(cpu, task + Task.mm);
   assert(mm !== 0, "markOomVictim: the task has no mm");
   trace(cpu, MARK_VICTIM, load(cpu, task + Task.pid), load(cpu, mm + Mm.totalVm));
-  yield* atomicStore(cpu, task + Task.tifMemdie, 1);
+  if ((yield* xchg(cpu, task + Task.tifMemdie, 1)) !== 0) return;
+  yield* fetchAdd(cpu, cpu.machine + TaskGlobals.oomVictims, 1);
   if ((yield* cmpxchg(cpu, signalOf(cpu, task) + Signal.oomMm, 0, mm)) !== 0) return;
   yield* mmgrab(cpu, mm);
   yield* setMmFlag(cpu, mm, MMF_OOM_VICTIM);
 }
 
-/** The end of the victim's signal_struct: drops what `markOomVictim` pinned. */
-export function* putOomMm(cpu: Cpu, task: number): Steps<void> {
-  const mm = yield* xchg(cpu, signalOf(cpu, task) + Signal.oomMm, 0);
-  if (mm !== 0) yield* mmdrop(cpu, mm);
-}
+export { putOomMm } from "../task/tasklist.ts";
 
 /** `mmput_async`: like mmput, but the last user's teardown is left to a worker, so the reaper cannot get stuck in it. */
 export function* mmputAsync(cpu: Cpu, mm: number): Steps<void> {
@@ -44,7 +41,6 @@ export function* mmputAsync(cpu: Cpu, mm: number): Steps<void> {
 export function* runAsyncMmput(cpu: Cpu): Steps<boolean> {
   const mm = yield* xchg(cpu, cpu.machine + OomGlobals.asyncMmput, 0);
   if (mm === 0) return false;
-  yield* cpu.upcalls.exitMmap(cpu, mm);
-  yield* mmdrop(cpu, mm);
+  yield* mmTeardown(cpu, mm);
   return true;
 }

@@ -21,6 +21,12 @@ const KERNEL_CLASSES: readonly (readonly [name: string, kind: LockKind])[] = [
   ["slab", "spinlock"],
   ["alloc_lock", "spinlock"],
   ["oom_lock", "mutex"],
+  ["tasklist_lock", "rwlock"],
+  ["oom_adj_mutex", "mutex"],
+  ["futex", "spinlock"],
+  ["vfork_done", "spinlock"],
+  ["coredump", "spinlock"],
+  ["freezer", "spinlock"],
 ];
 
 const names = KERNEL_CLASSES.map(([name]) => name);

@@ -1,27 +1,49 @@
 /**
- * How a task dies (kernel/exit.c: do_exit, exit_mm; v6.18), in the kernel's order. Not modelled yet: robust futexes
- * and clear_child_tid (exit_mm_release), exit_aio, coredumps.
+ * How a task dies (kernel/exit.c: do_exit, exit_mm; kernel/fork.c: exit_mm_release; v6.18), in the kernel's order.
+ * Left out: files, timers, cgroups, and mm_update_next_owner.
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, atomicStore, fetchOr, load } from "../arena/mem.ts";
+import { atomicStore, fetchAdd, fetchAnd, fetchOr, load, store } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { mmdrop, mmgrab, mmput } from "../mm/mm.ts";
 import { mmapReadLock, mmapReadUnlock } from "../mm/mmap-lock.ts";
+import { complete } from "../sync/completion.ts";
+import { CpuSync, SIGKILL_BIT } from "../sync/cpu-sync.ts";
 import { spinLock } from "../sync/spinlock.ts";
+import { wakeUpAll } from "../sync/wait-queue.ts";
 import { SCHED_PROCESS_EXIT } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
-import { ALLOC_LOCK, PF_EXITING, switchTo, Task, taskUnlock } from "./task.ts";
+import { coredumpTaskExit, killSiblings } from "./coredump.ts";
+import { clearChildTid, exitRobustList } from "./futex.ts";
+import { SIGNAL_GROUP_EXIT, Signal } from "./signal.ts";
+import { ALLOC_LOCK, NO_CPU, PF_EXITING, signalOf, switchTo, Task, TaskGlobals, taskUnlock } from "./task.ts";
+import { releaseTask } from "./tasklist.ts";
 
-/** `do_exit` of the task that runs on this CPU. */
+/** `do_group_exit` of the task that runs on this CPU: the process's other threads are told to exit, too. */
+export function* doGroupExit(cpu: Cpu, task: number): Steps<void> {
+  const flags = yield* fetchOr(cpu, signalOf(cpu, task) + Signal.flags, SIGNAL_GROUP_EXIT);
+  if ((flags & SIGNAL_GROUP_EXIT) === 0) yield* killSiblings(cpu, task);
+  yield* doExit(cpu, task);
+}
+
+/** `do_exit` of the task that runs on this CPU, which is idle afterwards. */
 export function* doExit(cpu: Cpu, task: number): Steps<void> {
-  const flags = yield* fetchOr(cpu, task + Task.flags, PF_EXITING);
-  assert((flags & PF_EXITING) === 0, "doExit: the task is exiting already");
+  assert((load(cpu, task + Task.flags) & PF_EXITING) === 0, "doExit: the task is exiting already");
+  // get_signal takes the SIGKILL that led here off the queue: an exit waits like any other code.
+  yield* fetchAnd(cpu, cpu.sync + CpuSync.signal, ~SIGKILL_BIT);
+  yield* coredumpTaskExit(cpu, task);
+  yield* fetchOr(cpu, task + Task.flags, PF_EXITING);
+  yield* fetchAdd(cpu, signalOf(cpu, task) + Signal.live, -1);
   trace(cpu, SCHED_PROCESS_EXIT, load(cpu, task + Task.pid), 0);
   const mm = yield* exitMm(cpu, task);
   // The next task's context switch drops the lazy TLB reference (finish_task_switch).
   switchTo(cpu, 0);
+  store(cpu, task + Task.cpu, NO_CPU);
   if (mm !== 0) yield* mmdrop(cpu, mm);
+  // exit_notify: a process's first thread is its parent's to release.
+  const isLeader = load(cpu, task + Task.pid) === load(cpu, signalOf(cpu, task) + Signal.tgid);
+  if (!isLeader) yield* releaseTask(cpu, task);
 }
 
 /**
@@ -31,6 +53,7 @@ export function* doExit(cpu: Cpu, task: number): Steps<void> {
 function* exitMm(cpu: Cpu, task: number): Steps<number> {
   const mm = load(cpu, task + Task.mm);
   if (mm === 0) return 0;
+  yield* exitMmRelease(cpu, task, mm);
   yield* mmapReadLock(cpu, mm);
   yield* mmgrab(cpu, mm);
   yield* spinLock(cpu, task + Task.allocLock, ALLOC_LOCK);
@@ -38,11 +61,30 @@ function* exitMm(cpu: Cpu, task: number): Steps<number> {
   yield* taskUnlock(cpu, task);
   yield* mmapReadUnlock(cpu, mm);
   yield* mmput(cpu, mm);
-  if ((yield* atomicLoad(cpu, task + Task.tifMemdie)) !== 0) yield* exitOomVictim(cpu, task);
+  if (load(cpu, task + Task.tifMemdie) !== 0) yield* exitOomVictim(cpu, task);
   return mm;
+}
+
+/** `exit_mm_release`: what others wait for that this thread owes them. It touches user memory. */
+function* exitMmRelease(cpu: Cpu, task: number, mm: number): Steps<void> {
+  yield* exitRobustList(cpu, task, mm);
+  yield* clearChildTid(cpu, task, mm);
+  yield* completeVforkDone(cpu, task);
+}
+
+/** `complete_vfork_done`. The glance needs no lock: the word is set before the task runs, and then only cleared. */
+export function* completeVforkDone(cpu: Cpu, task: number): Steps<void> {
+  if (load(cpu, task + Task.vforkDone) === 0) return;
+  yield* spinLock(cpu, task + Task.allocLock, ALLOC_LOCK);
+  const done = load(cpu, task + Task.vforkDone);
+  store(cpu, task + Task.vforkDone, 0);
+  if (done !== 0) yield* complete(cpu, done);
+  yield* taskUnlock(cpu, task);
 }
 
 /** `exit_oom_victim`: only after mmput, so nobody may conclude that the victim is gone while its memory is not. */
 function* exitOomVictim(cpu: Cpu, task: number): Steps<void> {
   yield* atomicStore(cpu, task + Task.tifMemdie, 0);
+  const victims = yield* fetchAdd(cpu, cpu.machine + TaskGlobals.oomVictims, -1);
+  if (victims === 1) yield* wakeUpAll(cpu, cpu.machine + TaskGlobals.oomVictimsWait);
 }

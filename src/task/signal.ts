@@ -4,9 +4,14 @@
  */
 
 import { CACHE_PAIR, struct } from "../arena/struct.ts";
+import { WaitQueue } from "../sync/wait-queue.ts";
 
 /** Bits of `Signal.flags`, with the kernel's numbers. */
 export const SIGNAL_GROUP_EXIT = 0x4;
+/** A dump is written. A flag up to v5.16; kernels since then ask `signal->core_state`. */
+export const SIGNAL_GROUP_COREDUMP = 0x8;
+/** Of the global init: fatal signals are ignored. */
+export const SIGNAL_UNKILLABLE = 0x40;
 
 /** `oom_score_adj`: from never to first. */
 export const OOM_SCORE_ADJ_MIN = -1000;
@@ -27,6 +32,12 @@ export const Signal = struct(
     oomScoreAdj: 1,
     /** Number of its memory control group, 0 for the root; constant. */
     memcg: 1,
+    /** (atomic) Task structs that point here; the last one to go drops oomMm. */
+    sigcnt: 1,
+    /** Threads that are not released yet. Guarded by tasklist_lock. */
+    nrThreads: 1,
+    /** The dumper waits here for the other threads, and they for the end of the dump. */
+    coreWait: WaitQueue,
   },
   CACHE_PAIR,
 );

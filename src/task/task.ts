@@ -9,18 +9,27 @@ import { CACHE_PAIR, struct } from "../arena/struct.ts";
 import { assert } from "../base/assert.ts";
 import { MmGlobals } from "../mm/globals.ts";
 import { MMF_OOM_SKIP, Mm } from "../mm/mm-struct.ts";
+import { VPN_WORDS } from "../mm/vpn.ts";
+import { Completion } from "../sync/completion.ts";
 import { lockClass } from "../sync/lock-class.ts";
+import { Mutex } from "../sync/mutex.ts";
 import { sendSigkill } from "../sync/park.ts";
+import { Rwlock, readLock, readUnlock } from "../sync/rwlock.ts";
 import { Spinlock, spinLock, spinUnlock } from "../sync/spinlock.ts";
+import { WaitQueue } from "../sync/wait-queue.ts";
 import { SIGNAL_GENERATE } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
-import { SIGNAL_GROUP_EXIT, Signal } from "./signal.ts";
+import { SIGNAL_GROUP_COREDUMP, SIGNAL_GROUP_EXIT, SIGNAL_UNKILLABLE, Signal } from "./signal.ts";
 
 /** `task_lock`: `Task.mm` is changed under it only. */
 export const ALLOC_LOCK = lockClass("alloc_lock");
+/** Guards which task slots are in use, and which task runs where. Stands for RCU as well: who walks tasks reads it. */
+export const TASKLIST_LOCK = lockClass("tasklist_lock", "rwlock");
 
 /** Bits of `Task.flags`, with the kernel's numbers. */
 export const PF_EXITING = 0x4;
+/** Past the point where its exit waits for a core dump. */
+export const PF_POSTCOREDUMP = 0x8;
 export const PF_KTHREAD = 0x200000;
 /** Its number, for traces. */
 const SIGKILL = 9;
@@ -33,11 +42,13 @@ const TASK_COMM_WORDS = TASK_COMM_LEN / 4;
 export const Task = struct(
   "task",
   {
-    /** 0 while the slot is unused. */
+    /** 0 while no task of the slot is to be found: unused, or released with references left. */
     pid: 1,
+    /** (atomic) References on the struct; the slot is free at 0. */
+    usage: 1,
     /** Word address of its process's `Signal`; constant while the slot is in use. */
     signal: 1,
-    /** CPU it runs on; NO_CPU for a task that sleeps for as long as anybody looks. */
+    /** CPU it runs on; NO_CPU for a task that sleeps for as long as anybody looks. Changed by that CPU. */
     cpu: 1,
     /** Command name, TASK_COMM_LEN bytes of ASCII padded with zeros, four to a word, lowest byte first. */
     comm: TASK_COMM_WORDS,
@@ -49,6 +60,20 @@ export const Task = struct(
     allocLock: { words: Spinlock.WORDS, align: 1 },
     /** (atomic) Cleared under allocLock; may be glanced at without. */
     mm: 1,
+    /** Who forked it; 0 once that one is released. Guarded by tasklist_lock. */
+    realParent: 1,
+    /** Completion of the parent that waits for this one's exec or exit, 0 for none. Cleared under allocLock. */
+    vforkDone: 1,
+    /** What its own vfork waits on. */
+    vforkWait: Completion,
+    /** (atomic) Not 0: it is to stand still, in `tryToFreeze`, until it is thawed. */
+    frozen: 1,
+    /** The words below belong to the thread itself. Page of the robust futex list's head, 0 for none (`futex`). */
+    robustList: VPN_WORDS,
+    /** From a list entry to its futex word, in pages, signed. */
+    robustFutexOffset: 1,
+    /** Page whose word is zeroed, and waited on, at its exit (pthread_join); 0 for none. */
+    clearChildTid: VPN_WORDS,
   },
   CACHE_PAIR,
 );
@@ -66,6 +91,20 @@ export const TaskGlobals = struct(
     signals: 1,
     /** Task that runs on each CPU, 0 for none; written by that CPU. */
     current: MAX_CPUS,
+    /** (atomic) Task that each CPU shall run next, 0 for none. */
+    next: MAX_CPUS,
+    tasklistLock: { words: Rwlock.WORDS, align: CACHE_PAIR },
+    /** Highest pid given out. Guarded by tasklistLock. */
+    lastPid: 1,
+    /** (atomic) Threads with TIF_MEMDIE. */
+    oomVictims: { words: 1, align: CACHE_PAIR },
+    /** Woken when oomVictims gets to 0. */
+    oomVictimsWait: WaitQueue,
+    /** All that sleep on a futex; frozen threads. */
+    futexWait: WaitQueue,
+    freezerWait: WaitQueue,
+    /** Serialises oom_score_adj writes. */
+    oomAdjMutex: Mutex,
   },
   CACHE_PAIR,
 );
@@ -102,8 +141,17 @@ export interface TaskSpec {
 export function createTask(cpu: Cpu, slot: number, spec: TaskSpec): number {
   const task = taskAt(cpu, slot);
   assert(load(cpu, task + Task.pid) === 0, `createTask: slot ${slot} is in use`);
+  fillTask(cpu, task, slot, spec);
+  const last = cpu.machine + TaskGlobals.lastPid;
+  store(cpu, last, Math.max(load(cpu, last), spec.pid));
+  return task;
+}
+
+/** Fills a task slot that belongs to the caller. What it shares with its threads' other readers: tasklist_lock, or boot. */
+export function fillTask(cpu: Cpu, task: number, slot: number, spec: TaskSpec): void {
   cpu.words.fill(0, task, task + Task.WORDS);
   store(cpu, task + Task.pid, spec.pid);
+  store(cpu, task + Task.usage, 1);
   store(cpu, task + Task.cpu, NO_CPU);
   store(cpu, task + Task.flags, spec.flags ?? 0);
   store(cpu, task + Task.mm, spec.mm ?? 0);
@@ -112,17 +160,22 @@ export function createTask(cpu: Cpu, slot: number, spec: TaskSpec): number {
   else {
     const signal = load(cpu, spec.threadOf + Task.signal);
     store(cpu, task + Task.signal, signal);
-    store(cpu, signal + Signal.live, load(cpu, signal + Signal.live) + 1);
+    for (const count of [Signal.live, Signal.sigcnt, Signal.nrThreads]) {
+      store(cpu, signal + count, load(cpu, signal + count) + 1);
+    }
   }
-  return task;
 }
+
+/** The first process: it ignores fatal signals, and the OOM killer leaves it alone. */
+export const GLOBAL_INIT_PID = 1;
 
 /** The `Signal` that goes with a task slot, as that of a process of one thread. */
 function createSignal(cpu: Cpu, slot: number, { pid, oomScoreAdj = 0, memcg = 0 }: TaskSpec): number {
   const signal = load(cpu, cpu.machine + TaskGlobals.signals) + slot * Signal.WORDS;
   cpu.words.fill(0, signal, signal + Signal.WORDS);
   store(cpu, signal + Signal.tgid, pid);
-  store(cpu, signal + Signal.live, 1);
+  for (const count of [Signal.live, Signal.sigcnt, Signal.nrThreads]) store(cpu, signal + count, 1);
+  store(cpu, signal + Signal.flags, pid === GLOBAL_INIT_PID ? SIGNAL_UNKILLABLE : 0);
   store(cpu, signal + Signal.oomScoreAdj, oomScoreAdj);
   store(cpu, signal + Signal.memcg, memcg);
   return signal;
@@ -179,42 +232,65 @@ export function* taskUnlock(cpu: Cpu, task: number): Steps<void> {
   yield* spinUnlock(cpu, task + Task.allocLock, ALLOC_LOCK);
 }
 
+/** Nobody releases a task, or adds one, until `tasklistReadUnlock`. May nest, also inside task_lock. */
+export function* tasklistReadLock(cpu: Cpu): Steps<void> {
+  yield* readLock(cpu, cpu.machine + TaskGlobals.tasklistLock, TASKLIST_LOCK);
+}
+
+export function* tasklistReadUnlock(cpu: Cpu): Steps<void> {
+  yield* readUnlock(cpu, cpu.machine + TaskGlobals.tasklistLock, TASKLIST_LOCK);
+}
+
 /**
  * SIGKILL to the task's process: all its threads are told, each on the CPU it runs on, one after the other and after the
- * process counts as exiting (kernel/signal.c: complete_signal).
+ * process counts as exiting (kernel/signal.c: complete_signal). The global init ignores it.
  */
 export function* killTask(cpu: Cpu, task: number): Steps<void> {
   assert(load(cpu, task + Task.pid) !== 0, "killTask: no such task");
   trace(cpu, SIGNAL_GENERATE, load(cpu, task + Task.pid), SIGKILL);
   const signal = signalOf(cpu, task);
+  if ((load(cpu, signal + Signal.flags) & SIGNAL_UNKILLABLE) !== 0) return;
   yield* fetchOr(cpu, signal + Signal.flags, SIGNAL_GROUP_EXIT);
+  yield* tasklistReadLock(cpu);
   for (let index = 0; index < taskCount(cpu); index++) {
     const thread = taskAt(cpu, index);
     if (load(cpu, thread + Task.pid) === 0 || signalOf(cpu, thread) !== signal) continue;
     const where = load(cpu, thread + Task.cpu);
     if (where !== NO_CPU) yield* sendSigkill(cpu, where);
   }
+  yield* tasklistReadUnlock(cpu);
 }
 
-/** `task_will_free_mem` for one process: it is on its way out and its memory is not given up on yet. */
+/**
+ * `task_will_free_mem` for one process: it is on its way out and its memory is not given up on yet. While it writes a
+ * core dump it is not, however dead: that may take long.
+ */
 export function* taskWillFreeMem(cpu: Cpu, task: number, mm: number): Steps<boolean> {
   if (!(yield* exiting(cpu, task))) return false;
   if (((yield* atomicLoad(cpu, mm + Mm.flags)) & MMF_OOM_SKIP) !== 0) return false;
   if ((yield* atomicLoad(cpu, mm + Mm.mmUsers)) <= 1) return true;
-  for (let index = 0; index < taskCount(cpu); index++) {
+  yield* tasklistReadLock(cpu);
+  let all = true;
+  for (let index = 0; index < taskCount(cpu) && all; index++) {
     const other = taskAt(cpu, index);
     if (load(cpu, other + Task.pid) === 0 || signalOf(cpu, other) === signalOf(cpu, task)) continue;
-    if ((yield* sharesMm(cpu, other, mm)) && !(yield* exiting(cpu, other))) return false;
+    all = !(yield* sharesMm(cpu, other, mm)) || (yield* exiting(cpu, other));
   }
-  return true;
+  yield* tasklistReadUnlock(cpu);
+  return all;
 }
 
+/** `__task_will_free_mem`: not dumping core, and the whole process ends, or its only thread does. */
 function* exiting(cpu: Cpu, task: number): Steps<boolean> {
-  if (((yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.flags)) & SIGNAL_GROUP_EXIT) !== 0) return true;
+  const signal = signalOf(cpu, task);
+  const flags = yield* atomicLoad(cpu, signal + Signal.flags);
+  if ((flags & SIGNAL_GROUP_COREDUMP) !== 0) return false;
+  if ((flags & SIGNAL_GROUP_EXIT) !== 0) return true;
+  if (load(cpu, signal + Signal.nrThreads) > 1) return false;
   return ((yield* atomicLoad(cpu, task + Task.flags)) & PF_EXITING) !== 0;
 }
 
 /** `process_shares_mm`. A glance without the other's task_lock: the caller holds the asked task's, and two do not nest. */
-function* sharesMm(cpu: Cpu, task: number, mm: number): Steps<boolean> {
+export function* sharesMm(cpu: Cpu, task: number, mm: number): Steps<boolean> {
   return load(cpu, task + Task.pid) !== 0 && (yield* atomicLoad(cpu, task + Task.mm)) === mm;
 }

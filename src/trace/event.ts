@@ -22,6 +22,7 @@ function event(group: string, name: string, a = "", b = ""): number {
 export const TRACE_NONE = event("oomrace", "none");
 
 export const MARK_VICTIM = event("oom", "mark_victim", "pid", "total_vm");
+export const OOM_SCORE_ADJ_UPDATE = event("oom", "oom_score_adj_update", "pid", "oom_score_adj");
 export const WAKE_REAPER = event("oom", "wake_reaper", "pid");
 export const START_TASK_REAPING = event("oom", "start_task_reaping", "mm");
 export const FINISH_TASK_REAPING = event("oom", "finish_task_reaping", "mm");

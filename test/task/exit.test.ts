@@ -11,7 +11,7 @@ import { sleepUs } from "../../src/sync/sleep.ts";
 import { doExit } from "../../src/task/exit.ts";
 import { currentTask, findLockTaskMm, PF_EXITING, Task, taskUnlock } from "../../src/task/task.ts";
 import { TOY_MAPPINGS, TOY_PAGES } from "../helpers/race.ts";
-import { asleep, OomLab, type Process, recordingScheduler, stagedScheduler } from "../oom/lab.ts";
+import { asleep, burstScheduler, OomLab, type Process, recordingScheduler, stagedScheduler } from "../oom/lab.ts";
 
 function oomVictim(protocol: string, cpus = 1): { lab: OomLab; victim: Process } {
   const lab = new OomLab({ protocol, cpus });
@@ -160,7 +160,7 @@ describe("exit_mm", () => {
       yield* taskUnlock(cpu, victim.task);
     }
     for (let seed = 1; seed <= 1000; seed++) {
-      lab.finish([exit(victim), look], randomScheduler(seed));
+      lab.finish([exit(victim), look], burstScheduler(seed));
       lab.alone(0, (cpu) => putOomMm(cpu, victim.task));
     }
     expect(Math.min(seen, gone)).toBeGreaterThan(20);
