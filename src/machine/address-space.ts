@@ -3,10 +3,12 @@
 import type { Cpu, Steps } from "../arena/cpu.ts";
 import { assert } from "../base/assert.ts";
 import { Random } from "../base/random.ts";
+import { allocPagesBulk } from "../mm/alloc-bulk.ts";
 import { mapAnonymousFolio, userStore, VM_FAULT_DONE } from "../mm/fault.ts";
+import { faultAround, mapAround } from "../mm/fault-run.ts";
 import { mmapRegion } from "../mm/mmap.ts";
 import { allocPages, GFP_KERNEL } from "../mm/page-alloc.ts";
-import { entrySpan } from "../mm/page-table.ts";
+import { entrySpan, PTRS_PER_TABLE } from "../mm/page-table.ts";
 import { TLB_ENTRIES, tlbActivate } from "../mm/tlb.ts";
 
 /** Runs of present pages, flat: offset from the mapping's start, count, offset, count, ...; ascending, apart. */
@@ -68,6 +70,8 @@ interface FrameSource {
   /** Frames taken from the allocator beforehand, in the order of use; undefined: allocate at each fault. */
   readonly pfns: Int32Array | undefined;
   next: number;
+  /** Room for the pfns of one table. */
+  readonly scratch: Int32Array;
 }
 
 /**
@@ -83,7 +87,7 @@ export function* buildAddressSpace(
 ): Steps<void> {
   yield* tlbActivate(cpu, mm);
   const pfns = frames === "random" ? yield* shuffledFrames(cpu, countPresent(mappings), seed) : undefined;
-  const from: FrameSource = { pfns, next: 0 };
+  const from: FrameSource = { pfns, next: 0, scratch: new Int32Array(PTRS_PER_TABLE) };
   for (let i = 0; i < mappings.length; i++) {
     const mapping = mappings[i] as Mapping;
     const vma = yield* mmapRegion(cpu, mm, mapping.startVpn, mapping.pages, mapping.flags);
@@ -100,10 +104,11 @@ export function* buildAddressSpace(
 /** Allocates `pages` frames and puts them in a seeded random order (Fisher-Yates). */
 function* shuffledFrames(cpu: Cpu, pages: number, seed: number): Steps<Int32Array> {
   const pfns = new Int32Array(pages);
-  for (let i = 0; i < pages; i++) {
+  for (let i = 0; i < pages; ) {
     const pfn = yield* allocPages(cpu, 0, GFP_KERNEL);
     assert(pfn !== 0, `buildAddressSpace: memory ran out after ${i} of ${pages} pages`);
-    pfns[i] = pfn;
+    pfns[i++] = pfn;
+    i += yield* allocPagesBulk(cpu, pfns, i, pages - i);
   }
   const random = new Random(seed);
   for (let i = pages - 1; i > 0; i--) {
@@ -134,7 +139,17 @@ function* faultRun(
     const result = yield* mapAnonymousFolio(cpu, mm, vma, at, pfn, size);
     assert(result === VM_FAULT_DONE, `buildAddressSpace: fault at page ${at} failed with ${result}`);
     at += 1 << size;
+    if (order === 0) at += yield* faultNeighbours(cpu, mm, at, end, from);
   }
+}
+
+/** Behind a page that was faulted in by itself: as many of [vpn, end) as can be mapped together. */
+function* faultNeighbours(cpu: Cpu, mm: number, vpn: number, end: number, from: FrameSource): Steps<number> {
+  if (vpn === end) return 0;
+  if (from.pfns === undefined) return yield* faultAround(cpu, mm, vpn, end, from.scratch);
+  const mapped = yield* mapAround(cpu, mm, vpn, end, from.pfns, from.next);
+  from.next += mapped;
+  return mapped;
 }
 
 /** Touches the last present pages of the last mapping that has any. */

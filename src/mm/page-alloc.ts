@@ -135,7 +135,7 @@ function* rmqueue(cpu: Cpu, zone: number, index: number, order: number): Steps<n
 }
 
 /** `prep_new_page`: a free block, known to this CPU only, becomes a folio. */
-function prepNewPage(cpu: Cpu, pfn: number, order: number): void {
+export function prepNewPage(cpu: Cpu, pfn: number, order: number): void {
   const words = cpu.words;
   const frame = frameAddress(cpu, pfn);
   const count = words[frame + Frame.count] as number;

@@ -173,9 +173,14 @@ export function* pageLink(cpu: Cpu, pfn: number): Steps<number> {
 
 /** Names type and owner (an mm's number) of a page head that its allocating CPU has not shown to anybody yet. */
 export function pageSetOwner(cpu: Cpu, head: number, type: number, owner: number): void {
-  assert(owner >= 0 && owner <= OWNER_MASK, `pageSetOwner: owner ${owner} has more than ${ORDER_SHIFT} bits`);
   const at = frameAddress(cpu, head) + Frame.link;
-  store(cpu, at, (type << TYPE_SHIFT) | freshLink(linkOrder(load(cpu, at))) | owner);
+  store(cpu, at, ownedLink(type, linkOrder(load(cpu, at)), owner));
+}
+
+/** `Frame.link` of a page head of a type, owned by the mm of that number. */
+export function ownedLink(type: number, order: number, owner: number): number {
+  assert(owner >= 0 && owner <= OWNER_MASK, `ownedLink: owner ${owner} has more than ${ORDER_SHIFT} bits`);
+  return (type << TYPE_SHIFT) | freshLink(order) | owner;
 }
 
 /** Sets PAGE_DIRTY, PAGE_YOUNG or both on a page head; costs no write when they are set already. */

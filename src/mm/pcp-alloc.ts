@@ -28,6 +28,27 @@ export function* rmqueuePcplist(cpu: Cpu, pcp: number, order: number): Steps<num
 }
 
 /**
+ * `rmqueuePcplist` for up to `most` single pages, as far as the list holds them: their pfns go to `to` from `at` on.
+ * Returns how many.
+ */
+export function takeListed(words: Int32Array, pcp: number, to: Int32Array, at: number, most: number): number {
+  const list = pcp + ZonePcp.lists;
+  const ring = words[list + PcpList.ring] as number;
+  const mask = words[list + PcpList.mask] as number;
+  let hot = words[list + PcpList.hot] as number;
+  const taken = Math.min(most, (hot - (words[list + PcpList.cold] as number)) | 0);
+  for (let i = 0; i < taken; i++) {
+    hot = (hot - 1) | 0;
+    to[at + i] = words[ring + (hot & mask)] as number;
+  }
+  words[list + PcpList.hot] = hot;
+  words[pcp + ZonePcp.count] = (words[pcp + ZonePcp.count] as number) - taken;
+  // Halved with each page.
+  words[pcp + ZonePcp.freeFactor] = (words[pcp + ZonePcp.freeFactor] as number) >> Math.min(taken, 31);
+  return taken;
+}
+
+/**
  * `rmqueue_bulk`: up to `wanted` blocks of `order` from the buddy, queued so that they are used in the order in which
  * they were taken: ascending. Blocks are taken as large as fits, which gives what taking one by one would.
  */

@@ -59,7 +59,7 @@ describe("page frames", () => {
     const link = runToEnd(pageLink(cpu, pfn));
     expect([linkType(link), linkOwner(link), linkOrder(link)]).toEqual([PAGE_TYPE_TABLE, owner, 2]);
     expect(link & (PAGE_DIRTY | PAGE_YOUNG)).toBe(PAGE_DIRTY | PAGE_YOUNG);
-    expect(() => pageSetOwner(cpu, pfn, PAGE_TYPE_ANON, owner + 1)).toThrow("pageSetOwner: owner");
+    expect(() => pageSetOwner(cpu, pfn, PAGE_TYPE_ANON, owner + 1)).toThrow("ownedLink: owner");
   });
 
   it("writes no mark that is there already", () => {
