@@ -8,6 +8,7 @@ import { atomicStore } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { CpuMm } from "../mm/cpu-mm.ts";
 import { mmAlloc, mmdrop } from "../mm/mm.ts";
+import { dropCaches } from "../mm/page-cache.ts";
 import { drainPages } from "../mm/pcp.ts";
 import { mreleaseFind } from "../oom/process-mrelease.ts";
 import { markOomVictim, putOomMm } from "../oom/victim.ts";
@@ -68,11 +69,12 @@ export function* stageRace(cpu: Cpu, setup: RaceSetup): Steps<StagedRace> {
 }
 
 /**
- * After the roles: the victim's signal_struct goes, and with it the pin that `markOomVictim` took. `unusedPin` is the
+ * After the roles: files are forgotten, the victim's signal_struct goes, and with it the pin that `markOomVictim` took. `unusedPin` is the
  * mm that was pinned for an mrelease caller who did not run, 0 when he did; `hog` is `StagedRace.hog`.
  */
 export function* endRace(cpu: Cpu, unusedPin: number, hog = 0): Steps<void> {
   yield* putPageChain(cpu, hog);
+  yield* dropCaches(cpu);
   if (unusedPin !== 0) yield* mmdrop(cpu, unusedPin);
   yield* putOomMm(cpu, taskAt(cpu, VICTIM_SLOT));
 }

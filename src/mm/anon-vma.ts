@@ -46,6 +46,17 @@ export function* anonVmaPrepare(cpu: Cpu, mm: number, vma: number): Steps<boolea
   return true;
 }
 
+/** `anon_vma_fork`, without chains: the child's VMA hangs on its parent's anchor. False where the parent has none. */
+export function* anonVmaFork(cpu: Cpu, parent: number, child: number): Steps<boolean> {
+  const anonVma = yield* atomicLoad(cpu, parent + Vma.anonVma);
+  if (anonVma === 0) return false;
+  yield* downWrite(cpu, anonVma + AnonVma.lock, ANON_VMA_LOCK);
+  store(cpu, anonVma + AnonVma.users, load(cpu, anonVma + AnonVma.users) + 1);
+  yield* upWrite(cpu, anonVma + AnonVma.lock, ANON_VMA_LOCK);
+  yield* atomicStore(cpu, child + Vma.anonVma, anonVma);
+  return true;
+}
+
 /** `unlink_anon_vmas`: rmap walkers cannot reach the VMA afterwards. Caller owns the VMA exclusively. */
 export function* unlinkAnonVmas(cpu: Cpu, vma: number): Steps<void> {
   const anonVma = yield* atomicLoad(cpu, vma + Vma.anonVma);

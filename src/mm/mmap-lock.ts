@@ -1,7 +1,15 @@
 /** `mmap_lock` (include/linux/mmap_lock.h, v6.14; `mmap_sem` before v5.8) by its own names. */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { downRead, downReadKillable, downReadTrylock, downWrite, upRead, upWrite } from "../sync/rwsem.ts";
+import {
+  downRead,
+  downReadKillable,
+  downReadTrylock,
+  downWrite,
+  downWriteKillable,
+  upRead,
+  upWrite,
+} from "../sync/rwsem.ts";
 import { MMAP_LOCK_ACQUIRE_RETURNED, MMAP_LOCK_RELEASED, MMAP_LOCK_START_LOCKING } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 import { MMAP_LOCK, Mm } from "./mm-struct.ts";
@@ -36,6 +44,14 @@ export function* mmapWriteLock(cpu: Cpu, mm: number): Steps<void> {
   trace(cpu, MMAP_LOCK_START_LOCKING, mm, 1);
   yield* downWrite(cpu, mm + Mm.mmapLock, MMAP_LOCK);
   trace(cpu, MMAP_LOCK_ACQUIRE_RETURNED, mm, 1);
+}
+
+/** False when a fatal signal ended the wait. */
+export function* mmapWriteLockKillable(cpu: Cpu, mm: number): Steps<boolean> {
+  trace(cpu, MMAP_LOCK_START_LOCKING, mm, 1);
+  const locked = yield* downWriteKillable(cpu, mm + Mm.mmapLock, MMAP_LOCK);
+  trace(cpu, MMAP_LOCK_ACQUIRE_RETURNED, mm, locked ? 1 : 0);
+  return locked;
 }
 
 export function* mmapWriteUnlock(cpu: Cpu, mm: number): Steps<void> {

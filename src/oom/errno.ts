@@ -1,10 +1,6 @@
-/** Error numbers as include/uapi/asm-generic/errno-base.h has them; functions return them negated. */
+/** Error numbers by name. */
 
-export const ESRCH = 3;
-export const EINTR = 4;
-export const EBADF = 9;
-export const EAGAIN = 11;
-export const EINVAL = 22;
+export * from "../base/errno.ts";
 
 /** Name of a result of `processMrelease`: "0" or "-ESRCH". */
 export function errnoName(result: number): string {

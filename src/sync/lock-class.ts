@@ -21,6 +21,9 @@ const KERNEL_CLASSES: readonly (readonly [name: string, kind: LockKind])[] = [
   ["slab", "spinlock"],
   ["alloc_lock", "spinlock"],
   ["oom_lock", "mutex"],
+  ["pmd_lock", "spinlock"],
+  ["swap_lock", "spinlock"],
+  ["folio_lock", "mutex"],
 ];
 
 const names = KERNEL_CLASSES.map(([name]) => name);
