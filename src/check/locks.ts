@@ -19,12 +19,13 @@ import { cpuIds } from "./pages.ts";
 function lastingSpinlocks(words: Int32Array, map: MachineMap): readonly (readonly [string, number])[] {
   const zones = words[map.root + PageGlobals.zonesBase] as number;
   const count = words[map.root + PageGlobals.zoneCount] as number;
-  const { tables, vmas, nodes, anonVmas, mms } = MmGlobals;
-  const slabs = { tables, vmas, nodes, anonVmas, mms };
+  const { tables, vmas, nodes, anonVmas, mms, files } = MmGlobals;
+  const slabs = { tables, vmas, nodes, anonVmas, mms, files };
   const tasks = Array.from({ length: map.tasks.count }, (_, i) => elementOf(map.tasks, i));
   return [
     ...Array.from({ length: count }, (_, i) => [`zone_lock of zone ${i}`, zones + i * Zone.WORDS + Zone.lock] as const),
     ...Object.entries(slabs).map(([name, at]) => [`slab lock of ${name}`, map.root + at + Slab.lock] as const),
+    ["swap_lock", map.root + MmGlobals.swapLock] as const,
     ...tasks.map((task, i) => [`alloc_lock of task ${i}`, task + Task.allocLock] as const),
   ];
 }

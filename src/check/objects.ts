@@ -5,6 +5,7 @@ import type { Region } from "../arena/region.ts";
 import type { MachineMap } from "../machine/memory-map.ts";
 import { MmGlobals } from "../mm/globals.ts";
 import { describeSlabObject, Slab, SlabObject, slabInUse } from "../mm/slab.ts";
+import { swapSlotsInUse } from "../mm/swap.ts";
 import type { Invariant } from "./invariant.ts";
 
 interface Pool {
@@ -19,6 +20,7 @@ function poolsOf(map: MachineMap): readonly Pool[] {
     { what: "VMAs", slab: map.root + MmGlobals.vmas, region: map.vmas },
     { what: "maple tree nodes", slab: map.root + MmGlobals.nodes, region: map.nodes },
     { what: "anon_vmas", slab: map.root + MmGlobals.anonVmas, region: map.anonVmas },
+    { what: "files", slab: map.root + MmGlobals.files, region: map.files },
     { what: "mms", slab: map.root + MmGlobals.mms, region: map.mms },
   ];
 }
@@ -51,6 +53,8 @@ export const nothingLeft: Invariant = {
   check(words, map) {
     const left = poolsOf(map).filter(({ slab }) => slabInUse(words, slab) !== 0);
     const faults = left.map(({ what, slab }) => `${slabInUse(words, slab)} ${what} were never freed`);
+    const slots = swapSlotsInUse(words, map.root);
+    if (slots !== 0) faults.push(`${slots} swap slots were never freed`);
     const committed = words[map.root + MmGlobals.committed] as number;
     return committed === 0 ? faults : [...faults, `vm_committed_as is ${committed}`];
   },

@@ -38,6 +38,9 @@ function bootInto(words: Int32Array, map: MachineMap): void {
   pool(MmGlobals.nodes, map.nodes);
   pool(MmGlobals.anonVmas, map.anonVmas);
   pool(MmGlobals.mms, map.mms);
+  pool(MmGlobals.files, map.files);
+  words[map.root + MmGlobals.fileSlots] = map.fileSlots.base;
+  words[map.root + MmGlobals.fileSlotCount] = shape.filePages ?? 0;
   words[map.root + MmGlobals.lockGranularity] = granularityNumber(shape.lockGranularity);
   words[map.root + MmGlobals.vmaStore] = findProtocol(shape.protocol).vmaStore;
   words[map.root + MmGlobals.levels] = shape.levels;

@@ -8,6 +8,7 @@ import { CpuMm } from "../mm/cpu-mm.ts";
 import { MapleNode, mapleNodesFor } from "../mm/maple-tree/index.ts";
 import { Mm } from "../mm/mm-struct.ts";
 import { Frame, PTE_WORDS } from "../mm/page.ts";
+import { File, FileSlot } from "../mm/page-cache.ts";
 import { type PageShape, pageRegions } from "../mm/page-init.ts";
 import { PageTable, PageTableWithPteLocks } from "../mm/page-table.ts";
 import { Vma } from "../mm/vma.ts";
@@ -38,6 +39,8 @@ export interface MachineMap {
   readonly nodes: Region;
   readonly anonVmas: Region;
   readonly tables: Region;
+  readonly files: Region;
+  readonly fileSlots: Region;
 }
 
 /** What the page allocator is told: one node, one zone of all frames but the reserved first. */
@@ -46,6 +49,7 @@ export function pageShapeOf(shape: MachineShape): PageShape {
     frames: shape.frames,
     zones: [{ node: 0, start: 1, end: shape.frames }],
     cpuNodes: Array.from({ length: shape.cpus }, () => 0),
+    swapSlots: shape.swapSlots ?? 0,
     ...(shape.minFreePages !== undefined && { minFreePages: shape.minFreePages }),
   };
 }
@@ -68,6 +72,9 @@ export function planMachine(shape: MachineShape): MachineMap {
     { name: "anonVmas", struct: AnonVma, count: shape.vmas },
     { name: "mapleNodes", struct: MapleNode, count: nodes },
     { name: "tables", struct: table, count: shape.tables },
+    // Pools have one object at least.
+    { name: "files", struct: File, count: Math.max(1, shape.files ?? 0) },
+    { name: "fileSlots", struct: FileSlot, count: Math.max(1, shape.filePages ?? 0) },
     ...pageRegions(pageShapeOf(shape)),
   ];
   if (shape.traceEvents > 0) requests.push({ name: "rings", struct: traceRing(shape.traceEvents), count: shape.cpus });
@@ -88,6 +95,8 @@ export function planMachine(shape: MachineShape): MachineMap {
     nodes: region("mapleNodes"),
     anonVmas: region("anonVmas"),
     tables: region("tables"),
+    files: region("files"),
+    fileSlots: region("fileSlots"),
   };
 }
 

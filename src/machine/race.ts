@@ -8,6 +8,7 @@ import { atomicStore } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { CpuMm } from "../mm/cpu-mm.ts";
 import { mmAlloc, mmdrop } from "../mm/mm.ts";
+import { dropCaches } from "../mm/page-cache.ts";
 import { drainPages } from "../mm/pcp.ts";
 import { mreleaseFind } from "../oom/process-mrelease.ts";
 import { markOomVictim, putOomMm } from "../oom/victim.ts";
@@ -70,12 +71,13 @@ export function* stageRace(cpu: Cpu, setup: RaceSetup): Steps<StagedRace> {
 }
 
 /**
- * After the roles: the victim's signal_struct goes, and with it the pin that `markOomVictim` took. `unusedPin` is the
- * mm that was pinned, once for each of `callers` mrelease callers who did not run, 0 when they did; `hog` is
- * `StagedRace.hog`.
+ * After the roles: files are forgotten, the victim's signal_struct goes, and with it the pin that `markOomVictim` took.
+ * `unusedPin` is the mm that was pinned, once for each of `callers` mrelease callers who did not run, 0 when they did;
+ * `hog` is `StagedRace.hog`.
  */
 export function* endRace(cpu: Cpu, unusedPin: number, hog = 0, callers = 1): Steps<void> {
   yield* putPageChain(cpu, hog);
+  yield* dropCaches(cpu);
   for (let i = 0; unusedPin !== 0 && i < callers; i++) yield* mmdrop(cpu, unusedPin);
   yield* putOomMm(cpu, taskAt(cpu, VICTIM_SLOT));
 }

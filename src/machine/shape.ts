@@ -9,8 +9,13 @@ export type LockGranularity = (typeof LOCK_GRANULARITIES)[number];
 
 export interface MachineShape {
   readonly cpus: number;
-  /** Page frames of the machine, the reserved first one included; at most 2^29. */
+  /** Page frames of the machine, the reserved first one included; at most 2^29 - 1. */
   readonly frames: number;
+  /** Swap slots; default 0. With the frames at most 2^29 - 1. */
+  readonly swapSlots?: number;
+  /** Most files and shared memory objects there may be, and pages of them all together; default 0. */
+  readonly files?: number;
+  readonly filePages?: number;
   /** Most objects of each kind that may exist at once. */
   readonly tables: number;
   readonly vmas: number;
@@ -62,5 +67,5 @@ export function checkShape(shape: MachineShape): void {
     throw new UsageError(`machine: ${what}`);
   };
   if (!(shape.cpus >= 1 && shape.cpus <= MAX_CPUS)) bad(`${shape.cpus} CPUs, expected 1 to ${MAX_CPUS}`);
-  if (!(shape.frames >= 2 && shape.frames <= 2 ** 29)) bad(`${shape.frames} page frames, expected 2 to 2^29`);
+  if (!(shape.frames >= 2 && shape.frames < 2 ** 29)) bad(`${shape.frames} page frames, expected 2 to 2^29 - 1`);
 }

@@ -4,6 +4,7 @@ import type { Cpu } from "../arena/cpu.ts";
 import { CACHE_PAIR, struct } from "../arena/struct.ts";
 import { addNs } from "../sync/cpu-sync.ts";
 import { MaState } from "./maple-tree/index.ts";
+import { NR_MM_COUNTERS } from "./mm-struct.ts";
 import { MmuGather } from "./mmu-gather.ts";
 import { CpuPcp } from "./pcp.ts";
 import { CpuTlb } from "./tlb.ts";
@@ -21,6 +22,8 @@ export const CpuMm = struct(
     cursor: Cursor,
     /** PTEs left until the next tick asks for a reschedule. */
     reschedIn: { words: 1, align: CACHE_PAIR },
+    /** What the zap under way took from the mm's counters besides the pages of its innermost loop. */
+    zapRss: NR_MM_COUNTERS,
     /** PTEs this CPU cleared, tables it zapped in, and times it broke off for a reschedule. */
     ptesZapped: 1,
     tablesZapped: 1,

@@ -9,12 +9,13 @@ import { assert } from "../base/assert.ts";
 import { lockClass } from "../sync/lock-class.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { anonVmaPrepare } from "./anon-vma.ts";
+import { hugePfn } from "./huge-pmd.ts";
 import { addMmCounter, mmFlagSet } from "./mm.ts";
 import { MM_ANONPAGES, MMF_UNSTABLE, Mm } from "./mm-struct.ts";
 import { Frame, folioAddRmap, folioRefAdd, framesOf, PAGE_TYPE_ANON, pageSetOwner } from "./page.ts";
 import { allocPages, GFP_KERNEL, putPage } from "./page-alloc.ts";
 import {
-  findPteTable,
+  findPmd,
   notePresent,
   PageTable,
   PTE_LOCK,
@@ -26,12 +27,20 @@ import {
   pteLockOf,
   tableIndex,
 } from "./page-table.ts";
-import { beginUserAccess, endUserAccess, tlbFill, tlbGeneration, tlbLookup, tlbWritable } from "./tlb.ts";
+import { checkObserver, noteFreshPage } from "./refill.ts";
+import {
+  beginTableWalk,
+  beginUserAccess,
+  endTableWalk,
+  endUserAccess,
+  tlbFill,
+  tlbGeneration,
+  tlbLookup,
+  tlbWritable,
+} from "./tlb.ts";
+import { VM_FAULT_DONE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from "./vm-fault.ts";
 
-/** Results of a fault, with the kernel's meaning. */
-export const VM_FAULT_DONE = 0;
-export const VM_FAULT_OOM = 1;
-export const VM_FAULT_SIGBUS = 2;
+export { VM_FAULT_DONE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from "./vm-fault.ts";
 
 /** The emulated MMU reads PTEs under the PTE lock; its acquisitions are kept out of the kernel's figures. */
 export const MMU_WALK = lockClass("mmu_walk");
@@ -62,30 +71,31 @@ export function* mapAnonymousFolio(
   pageSetOwner(cpu, pfn, PAGE_TYPE_ANON, load(cpu, mm + Mm.number));
   const anchored = yield* anonVmaPrepare(cpu, mm, vma);
   const table = anchored ? yield* pteAlloc(cpu, mm, vpn) : 0;
-  if (table === 0) {
+  if (table <= 0) {
     yield* putPage(cpu, pfn);
-    return VM_FAULT_OOM;
+    return table === 0 ? VM_FAULT_OOM : VM_FAULT_DONE;
   }
   const lock = pteLockOf(cpu, mm, table, index);
   yield* spinLock(cpu, lock, PTE_LOCK);
-  const result = yield* installLocked(cpu, mm, table, index, pfn, order);
+  const result = yield* installLocked(cpu, mm, table, vpn, pfn, order);
   yield* spinUnlock(cpu, lock, PTE_LOCK);
   if (result !== VM_FAULT_DONE) yield* putPage(cpu, pfn);
   return result === RACED ? VM_FAULT_DONE : result;
 }
 
 /** Somebody else mapped the page first; to the faulting thread that is as good. */
-const RACED = 3;
+const RACED = -1;
 
 /**
- * Fills the PTEs of `table` from `index` on. Caller holds their lock, so the test of MMF_UNSTABLE cannot be overtaken: a reaper
- * that set it later takes this lock later, and zaps what is installed here.
+ * Fills the PTEs of `table` from page `vpn` on. Caller holds their lock, so the test of MMF_UNSTABLE cannot be overtaken:
+ * a reaper that set it later takes this lock later, and zaps what is installed here.
  */
-function* installLocked(cpu: Cpu, mm: number, table: number, index: number, pfn: number, order: number): Steps<number> {
+function* installLocked(cpu: Cpu, mm: number, table: number, vpn: number, pfn: number, order: number): Steps<number> {
   const pages = 1 << order;
-  const entry = table + PageTable.entries + index;
+  const entry = table + PageTable.entries + tableIndex(vpn, 0);
   for (let i = 0; i < pages; i++) if (load(cpu, entry + i) !== 0) return RACED;
   if (yield* mmFlagSet(cpu, mm, MMF_UNSTABLE)) return VM_FAULT_SIGBUS;
+  noteFreshPage(cpu, mm, vpn);
   if (pages > 1) yield* folioRefAdd(cpu, pfn, pages - 1);
   yield* folioAddRmap(cpu, pfn, pages);
   yield* addMmCounter(cpu, mm, MM_ANONPAGES, pages);
@@ -94,10 +104,18 @@ function* installLocked(cpu: Cpu, mm: number, table: number, index: number, pfn:
   return VM_FAULT_DONE;
 }
 
-/** The PTE of `vpn` as the MMU reads it on a TLB miss: 0 where nothing is mapped. */
+/** The PTE of `vpn` as the MMU reads it on a TLB miss, made up for huge pages: 0 where nothing is mapped. */
 function* walkTables(cpu: Cpu, mm: number, vpn: number): Steps<number> {
-  const table = yield* findPteTable(cpu, mm, vpn);
+  yield* beginTableWalk(cpu);
+  const pte = yield* lookUp(cpu, mm, vpn);
+  yield* endTableWalk(cpu);
+  return pte;
+}
+
+function* lookUp(cpu: Cpu, mm: number, vpn: number): Steps<number> {
+  const table = yield* findPmd(cpu, mm, vpn);
   if (table === 0) return 0;
+  if (table < 0) return ((hugePfn(table) + tableIndex(vpn, 0)) << PTE_SHIFT) | PTE_PRESENT | PTE_WRITE;
   const lock = pteLockOf(cpu, mm, table, tableIndex(vpn, 0));
   yield* spinLock(cpu, lock, MMU_WALK);
   const pte = load(cpu, table + PageTable.entries + tableIndex(vpn, 0));
@@ -113,7 +131,7 @@ function tlbHit(cpu: Cpu, mm: number, vpn: number, generation: number, write: bo
 /**
  * Opens a user access to page `vpn` and returns the address of its word, to be touched once before `endUserAccess`; 0,
  * and nothing open, when nothing is mapped there or a write is not allowed (the caller faults and retries). The caller's
- * thread runs on this CPU, which `tlbActivate` made known to the mm, and page tables outlive it.
+ * thread runs on this CPU, which `tlbActivate` made known to the mm, or else its page tables outlive the access.
  */
 function* openUserAccess(cpu: Cpu, mm: number, vpn: number, write: boolean): Steps<number> {
   for (;;) {
@@ -144,6 +162,7 @@ export function* userStore(cpu: Cpu, mm: number, vpn: number, value: number): St
 export function* userLoad(cpu: Cpu, mm: number, vpn: number): Steps<number | undefined> {
   const word = yield* openUserAccess(cpu, mm, vpn, false);
   if (word === 0) return undefined;
+  checkObserver(cpu, mm, vpn);
   const value = yield* atomicLoad(cpu, word);
   yield* endUserAccess(cpu);
   return value;
@@ -159,6 +178,7 @@ export function* userCmpxchg(
 ): Steps<number | undefined> {
   const word = yield* openUserAccess(cpu, mm, vpn, true);
   if (word === 0) return undefined;
+  checkObserver(cpu, mm, vpn);
   const seen = yield* cmpxchg(cpu, word, expected, value);
   yield* endUserAccess(cpu);
   return seen;

@@ -9,6 +9,7 @@
 import type { Cpu, Steps } from "../arena/cpu.ts";
 import { atomicLoad, atomicStore, fetchAdd, load, store } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
+import { Violation } from "../base/errors.ts";
 import { noteProgress } from "../sync/lock-stat.ts";
 import { unlinkAnonVmas } from "./anon-vma.ts";
 import { CpuMm } from "./cpu-mm.ts";
@@ -41,12 +42,19 @@ export function* freePgtables(cpu: Cpu, mm: number): Steps<void> {
       next = nextVma(cpu, next, walk);
     }
     const ceiling = next === 0 ? top : vmaStart(cpu, next);
-    yield* freeRange(cpu, mm, load(cpu, mm + Mm.pgd), setting(cpu, MmGlobals.levels) - 1, start, end, ceiling);
+    yield* freeRange(cpu, mm, load(cpu, mm + Mm.pgd), setting(cpu, MmGlobals.levels) - 1, start, end, 0, ceiling);
     vma = next;
   }
 }
 
-/** `free_p?d_range`: frees the tables below `table` that cover [start, end) and end at or below `ceiling`. */
+/** The same for one VMA among others: its tables that reach neither below `floor` nor above `ceiling`. */
+export function* freeVmaTables(cpu: Cpu, mm: number, vma: number, floor: number, ceiling: number): Steps<void> {
+  yield* unlinkAnonVmas(cpu, vma);
+  const top = setting(cpu, MmGlobals.levels) - 1;
+  yield* freeRange(cpu, mm, load(cpu, mm + Mm.pgd), top, vmaStart(cpu, vma), vmaEnd(cpu, vma), floor, ceiling);
+}
+
+/** `free_p?d_range`: frees the tables below `table` that cover [start, end) and lie inside [floor, ceiling). */
 function* freeRange(
   cpu: Cpu,
   mm: number,
@@ -54,6 +62,7 @@ function* freeRange(
   level: number,
   start: number,
   end: number,
+  floor: number,
   ceiling: number,
 ): Steps<void> {
   const span = entrySpan(level);
@@ -61,10 +70,11 @@ function* freeRange(
     const entry = table + PageTable.entries + tableIndex(base, level);
     const below = yield* atomicLoad(cpu, entry);
     if (below === 0) continue;
+    if (below < 0) throw new Violation("I3", `freePgtables: a huge page is still mapped at page ${base}`);
     if (level > 1) {
-      yield* freeRange(cpu, mm, below, level - 1, Math.max(start, base), Math.min(end, base + span), ceiling);
+      yield* freeRange(cpu, mm, below, level - 1, Math.max(start, base), Math.min(end, base + span), floor, ceiling);
     }
-    if (base + span > ceiling) continue;
+    if (base < floor || base + span > ceiling) continue;
     yield* atomicStore(cpu, entry, 0);
     yield* fetchAdd(cpu, mm + Mm.pgtablesBytes, -TABLE_BYTES);
     tlbRemoveTable(cpu, below);
@@ -91,5 +101,6 @@ export function* removeVmas(cpu: Cpu, mm: number): Steps<void> {
   yield* mtreeDestroy(cpu, mm + Mm.tree);
   store(cpu, mm + Mm.mmap, 0);
   store(cpu, mm + Mm.mapCount, 0);
+  store(cpu, mm + Mm.lockedVm, 0);
   if (accounted > 0) yield* fetchAdd(cpu, cpu.machine + MmGlobals.committed, -accounted);
 }

@@ -7,6 +7,8 @@
 
 import type { Cpu } from "../arena/cpu.ts";
 import { CACHE_PAIR, struct } from "../arena/struct.ts";
+import { Spinlock } from "../sync/spinlock.ts";
+import { WaitQueue } from "../sync/wait-queue.ts";
 import { PageGlobals } from "./page.ts";
 import { Slab } from "./slab.ts";
 
@@ -28,6 +30,7 @@ export const MmGlobals = struct(
     nodes: Slab,
     anonVmas: Slab,
     mms: Slab,
+    files: Slab,
     /** GRANULARITY_* */
     lockGranularity: { words: 1, align: CACHE_PAIR },
     /** VMAS_IN_* */
@@ -36,6 +39,19 @@ export const MmGlobals = struct(
     levels: 1,
     /** PTEs between two ticks that ask for a reschedule; 0: never. */
     reschedEvery: 1,
+    /** Word address and number of page-cache slots (`mm/page-cache`); constant. */
+    fileSlots: 1,
+    fileSlotCount: 1,
+    /** (atomic) Page-cache slots given to files, and the file created last. */
+    fileSlotsUsed: { words: 1, align: CACHE_PAIR },
+    fileList: 1,
+    /** Those who wait for a page-cache page's I/O; one queue for all, like a bucket of `folio_wait_table`. */
+    folioWait: WaitQueue,
+    /** Guards the use counts of swap slots, and the two words below (`mm/swap`). */
+    swapLock: { words: Spinlock.WORDS, align: CACHE_PAIR },
+    /** Swap slot freed last, as its pfn, 0 for none; and how many slots were ever handed out. */
+    swapFree: 1,
+    swapCreated: 1,
     /** (atomic) Pages that mappings have promised: `vm_committed_as`. */
     committed: { words: 1, align: CACHE_PAIR },
   },

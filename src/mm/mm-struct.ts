@@ -11,6 +11,7 @@ import { Rwsem } from "../sync/rwsem.ts";
 import { Spinlock } from "../sync/spinlock.ts";
 import { MapleTree } from "./maple-tree/index.ts";
 import { SlabObject } from "./slab.ts";
+import { VPN_WORDS } from "./vpn.ts";
 
 export const MMAP_LOCK = lockClass("mmap_lock", "rwsem");
 export const PAGE_TABLE_LOCK = lockClass("page_table_lock");
@@ -49,6 +50,8 @@ export const Mm = struct(
     totalVm: 1,
     /** Emulated microseconds for which asynchronous I/O still keeps `exit_aio` from returning; 0 for none. */
     aioUs: 1,
+    /** Pages of VM_LOCKED mappings. */
+    lockedVm: 1,
 
     /** (atomic) */
     mmUsers: { words: 1, align: CACHE_PAIR },
@@ -64,6 +67,11 @@ export const Mm = struct(
     rss: { words: NR_MM_COUNTERS, align: CACHE_PAIR },
     /** (atomic) */
     pgtablesBytes: 1,
+    /** (atomic) Pages of hugetlb mappings, which rss leaves out. */
+    hugetlbUsage: 1,
+    /** CHECKED: 1 when a fault refilled a page after MMF_UNSTABLE, and which (`mm/refill`). The checker's own. */
+    refilled: 1,
+    refilledVpn: VPN_WORDS,
     /** (atomic) Gathers under way on this mm; more than one forces a full flush. */
     tlbFlushPending: { words: 1, align: CACHE_PAIR },
     /** (atomic) One bit per CPU whose TLB may hold a translation of this mm. */

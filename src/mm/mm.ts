@@ -104,6 +104,8 @@ function checkMm(cpu: Cpu, mm: number): void {
     const pages = load(cpu, mm + Mm.rss + kind);
     if (pages !== 0) throw new Violation("I3", `Bad rss-counter state type:${MM_COUNTER_NAMES[kind]} val:${pages}`);
   }
+  const hugetlb = load(cpu, mm + Mm.hugetlbUsage);
+  if (hugetlb !== 0) throw new Violation("I3", `hugetlb_usage on freeing mm: ${hugetlb}`);
   const bytes = load(cpu, mm + Mm.pgtablesBytes);
   if (bytes !== 0) throw new Violation("I3", `non-zero pgtables_bytes on freeing mm: ${bytes}`);
   const pending = load(cpu, mm + Mm.tlbFlushPending);

@@ -9,15 +9,24 @@ import { MTREE_OK, mtreeInsert } from "./maple-tree/index.ts";
 import { Mm } from "./mm-struct.ts";
 import { userPages } from "./page-table.ts";
 import { slabAlloc, slabFree } from "./slab.ts";
-import { initVma, VM_ACCOUNT } from "./vma.ts";
+import { initVma, VM_ACCOUNT, VM_LOCKED, Vma } from "./vma.ts";
 import { vmaUpTo } from "./vma-iter.ts";
 import { vmaListInsert } from "./vma-list.ts";
+import { storeVpn } from "./vpn.ts";
 
 /**
- * Maps `pages` virtual pages from page number `start` on with `flags` (VM_*); returns the VMA, 0 when out of memory
- * or when the range is taken. Caller holds mmap_lock for writing, or the mm is not published yet.
+ * Maps `pages` virtual pages from page number `start` on with `flags` (VM_*), of `file` from its page `pgoff` on where
+ * one is given; returns the VMA, 0 when out of memory or when the range is taken. Caller holds mmap_lock for writing, or the mm is not published yet.
  */
-export function* mmapRegion(cpu: Cpu, mm: number, start: number, pages: number, flags: number): Steps<number> {
+export function* mmapRegion(
+  cpu: Cpu,
+  mm: number,
+  start: number,
+  pages: number,
+  flags: number,
+  file = 0,
+  pgoff = 0,
+): Steps<number> {
   assert(pages > 0 && start >= 0, `mmapRegion: ${pages} pages at ${start}`);
   assert(
     start + pages <= userPages(setting(cpu, MmGlobals.levels)),
@@ -27,6 +36,8 @@ export function* mmapRegion(cpu: Cpu, mm: number, start: number, pages: number, 
   const vma = yield* slabAlloc(cpu, vmas);
   if (vma === 0) return 0;
   initVma(cpu, vma, mm, start, start + pages, flags);
+  store(cpu, vma + Vma.file, file);
+  storeVpn(cpu, vma + Vma.pgoff, pgoff);
   const below = vmaUpTo(cpu, mm, cpu.mm + CpuMm.walk, start);
   if ((yield* mtreeInsert(cpu, mm + Mm.tree, start, start + pages - 1, vma)) !== MTREE_OK) {
     yield* slabFree(cpu, vmas, vma);
@@ -35,6 +46,7 @@ export function* mmapRegion(cpu: Cpu, mm: number, start: number, pages: number, 
   if (setting(cpu, MmGlobals.vmaStore) === VMAS_IN_LIST) vmaListInsert(cpu, mm + Mm.mmap, vma, below);
   store(cpu, mm + Mm.mapCount, load(cpu, mm + Mm.mapCount) + 1);
   store(cpu, mm + Mm.totalVm, (load(cpu, mm + Mm.totalVm) + pages) | 0);
+  if ((flags & VM_LOCKED) !== 0) store(cpu, mm + Mm.lockedVm, (load(cpu, mm + Mm.lockedVm) + pages) | 0);
   if ((flags & VM_ACCOUNT) !== 0) yield* fetchAdd(cpu, cpu.machine + MmGlobals.committed, pages);
   return vma;
 }

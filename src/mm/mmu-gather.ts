@@ -22,7 +22,7 @@ import { PAGE_TYPE_GATHER, pageSetOwner } from "./page.ts";
 import { allocPages, GFP_NOWAIT, putPage, releasePages } from "./page-alloc.ts";
 import { freeTable, PageTable } from "./page-table.ts";
 import { pagesFreed } from "./pcp.ts";
-import { flushTlbMm } from "./tlb.ts";
+import { flushTlbMm, waitForTableWalks } from "./tlb.ts";
 
 /** Pages a gather holds without a batch page. */
 export const MMU_GATHER_BUNDLE = 8;
@@ -93,6 +93,11 @@ export function* tlbNextBatch(cpu: Cpu): Steps<boolean> {
   return true;
 }
 
+/** No room is left: the next page needs `tlbNextBatch`, or a flush. */
+export function gatherIsFull(cpu: Cpu): boolean {
+  return load(cpu, cpu.gather + MmuGather.used) >= load(cpu, cpu.gather + MmuGather.capacity);
+}
+
 /** `tlb_remove_table`: the table is freed after the next flush. No walker may reach it any more. */
 export function tlbRemoveTable(cpu: Cpu, table: number): void {
   const tlb = cpu.gather;
@@ -129,6 +134,7 @@ function* freeQueuedTables(cpu: Cpu): Steps<void> {
   const tlb = cpu.gather;
   let table = load(cpu, tlb + MmuGather.tables);
   store(cpu, tlb + MmuGather.tables, 0);
+  if (table !== 0) yield* waitForTableWalks(cpu, load(cpu, tlb + MmuGather.mm));
   while (table !== 0) {
     const next = load(cpu, table + PageTable.nextFree);
     yield* freeTable(cpu, table);

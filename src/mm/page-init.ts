@@ -10,7 +10,16 @@ import { struct } from "../arena/struct.ts";
 import { assert } from "../base/assert.ts";
 import { highestBit } from "../base/bits.ts";
 import { bitLevels, freeArea, freeOnePage } from "./buddy.ts";
-import { Frame, MAX_PAGE_ORDER, PageGlobals, PFN_BITS, RESERVED_COUNT } from "./page.ts";
+import {
+  FRAME_REF_ONE,
+  Frame,
+  MAX_PAGE_ORDER,
+  PAGE_TYPE_NONE,
+  PageGlobals,
+  PFN_BITS,
+  RESERVED_COUNT,
+  typeLink,
+} from "./page.ts";
 import { CpuPcp, NR_PCP_LISTS, PcpList, pcpRingWords, ZonePcp } from "./pcp.ts";
 import {
   defaultMinFreePages,
@@ -33,8 +42,10 @@ export interface ZoneShape {
 
 /** What the page allocator of a machine looks like. */
 export interface PageShape {
-  /** Page frames, at most 2^29. Frame 0 and those in no zone are never handed out. */
+  /** Page frames. Frame 0 and those in no zone are never handed out. */
   readonly frames: number;
+  /** Swap slots; default 0. They, the frames and the device's frame are at most 2^29. */
+  readonly swapSlots?: number;
   /** By ascending pfn, apart from each other; zones of one node lie next to each other. */
   readonly zones: readonly ZoneShape[];
   /** Node of each CPU. */
@@ -59,9 +70,15 @@ interface ZonePlan extends ZoneShape {
   readonly pcpHigh: number;
 }
 
+/** Frames of pages and of what only looks like one: swap slots, and the device. */
+function frameWords({ frames, swapSlots = 0 }: PageShape): number {
+  return frames + swapSlots + 1;
+}
+
 function requireShape(shape: PageShape): void {
   const { frames, zones, cpuNodes, pcp } = shape;
-  assert(frames <= 2 ** PFN_BITS, `pageRegions: ${frames} frames do not fit pfns of ${PFN_BITS} bits`);
+  const pfns = frameWords(shape);
+  assert(pfns <= 2 ** PFN_BITS, `pageRegions: ${pfns} frames and slots do not fit pfns of ${PFN_BITS} bits`);
   assert(
     zones.length > 0 && zones.length <= MAX_NR_ZONES,
     `pageRegions: ${zones.length} zones, at most ${MAX_NR_ZONES}`,
@@ -115,7 +132,7 @@ export function pageRegions(shape: PageShape): RegionRequest[] {
   const zones = planZones(shape);
   const bits = zones.reduce((sum, zone) => sum + bitWordsOfZone(zone), 0);
   return [
-    { name: "frames", struct: Frame, count: shape.frames },
+    { name: "frames", struct: Frame, count: frameWords(shape) },
     { name: "zones", struct: Zone, count: zones.length },
     { name: "buddyBits", struct: BitWord, count: bits },
     { name: "pcpRings", struct: RingWord, count: ringWordsOfCpu(zones) * shape.cpuNodes.length },
@@ -139,14 +156,17 @@ export function initPageAllocator(
   const frames = regionOf(map, "frames");
   const zonesAt = regionOf(map, "zones");
   const plans = planZones(shape);
-  assert(frames.count === shape.frames, `initPageAllocator: the map has ${frames.count} frames, not ${shape.frames}`);
+  const expected = frameWords(shape);
+  assert(frames.count === expected, `initPageAllocator: the map has ${frames.count} frames, not ${expected}`);
   assert(cpuPcps.length === shape.cpuNodes.length, "initPageAllocator: cpuPcps and cpuNodes differ in length");
   words[machine + PageGlobals.framesBase] = frames.base;
-  words[machine + PageGlobals.frameCount] = frames.count;
+  words[machine + PageGlobals.frameCount] = shape.frames;
+  words[machine + PageGlobals.swapSlots] = shape.swapSlots ?? 0;
   words[machine + PageGlobals.zonesBase] = zonesAt.base;
   words[machine + PageGlobals.zoneCount] = plans.length;
   initZones(words, zonesAt.base, plans, regionOf(map, "buddyBits"));
-  reserveHoles(words, frames, plans);
+  reserveHoles(words, frames.base, shape.frames, plans);
+  initDevice(words, frames.base + (frames.count - 1) * Frame.WORDS);
   initCpuLists(words, zonesAt.base, plans, shape, regionOf(map, "pcpRings").base, cpuPcps);
 }
 
@@ -190,12 +210,18 @@ function freeZonePages(words: Int32Array, zone: number, plan: ZonePlan): void {
 }
 
 /** Marks frame 0 and all frames in no zone. */
-function reserveHoles(words: Int32Array, frames: Region, plans: readonly ZonePlan[]): void {
+function reserveHoles(words: Int32Array, frames: number, count: number, plans: readonly ZonePlan[]): void {
   let hole = 0;
-  for (const { start, end } of [...plans, { start: frames.count, end: frames.count }]) {
-    for (let pfn = hole; pfn < start; pfn++) words[frames.base + pfn * Frame.WORDS + Frame.count] = RESERVED_COUNT;
+  for (const { start, end } of [...plans, { start: count, end: count }]) {
+    for (let pfn = hole; pfn < start; pfn++) words[frames + pfn * Frame.WORDS + Frame.count] = RESERVED_COUNT;
     hole = end;
   }
+}
+
+/** The device is always there: it has a reference that nobody drops. */
+function initDevice(words: Int32Array, frame: number): void {
+  words[frame + Frame.count] = FRAME_REF_ONE;
+  words[frame + Frame.link] = typeLink(PAGE_TYPE_NONE);
 }
 
 function initCpuLists(

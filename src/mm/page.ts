@@ -48,13 +48,17 @@ const MAPCOUNT_MAX = 0x7fff;
 /** `Frame.count` of a frame that the allocator never hands out. */
 export const RESERVED_COUNT = 0x8200 << 16;
 
-/** Bits 29..31 of `Frame.link`. Values above PAGE_TYPE_TAIL are never stored (POISON decodes to one of them). */
+/** Bits 29..31 of `Frame.link`. 6 is never stored: POISON decodes to it. */
 export const PAGE_TYPE_OTHER = 0;
 export const PAGE_TYPE_ANON = 1;
 export const PAGE_TYPE_TABLE = 2;
 export const PAGE_TYPE_GATHER = 3;
 /** Bits 0..28 hold the pfn of the folio's head. Written once by the allocation, never changed. */
 export const PAGE_TYPE_TAIL = 4;
+/** In the page cache. From here on types share the tails' bit, so that none of these counts as `linkSingle`. */
+export const PAGE_TYPE_FILE = 5;
+/** No page: a swap slot (`mm/swap`), or the device behind PFNMAP ranges. Their frames lie behind those of all pages. */
+export const PAGE_TYPE_NONE = 7;
 const TYPE_SHIFT = 29;
 /** Written to since it was mapped. Set atomically, never cleared while allocated. */
 export const PAGE_DIRTY = 1 << 28;
@@ -65,7 +69,7 @@ const ORDER_SHIFT = 23;
 /** Bits 0..22: owner, the mm's number; 0 when nobody in particular. */
 const OWNER_MASK = (1 << ORDER_SHIFT) - 1;
 
-/** The bits that tell single pages from others: that of PAGE_TYPE_TAIL, and the order. */
+/** The bits that tell single pages from others: that of PAGE_TYPE_TAIL and the types above, and the order. */
 const SINGLE_MASK = (PAGE_TYPE_TAIL << TYPE_SHIFT) | (15 << ORDER_SHIFT);
 
 assert(PAGE_TYPE_TAIL > (PAGE_TYPE_ANON | PAGE_TYPE_TABLE | PAGE_TYPE_GATHER), "page: tails need a bit of their own");
@@ -79,6 +83,8 @@ export const PageGlobals = struct("pageGlobals", {
   /** Word address of the frame of pfn 0, and number of frames. */
   framesBase: 1,
   frameCount: 1,
+  /** Swap slots. Slot i is the frame of pfn `frameCount + i`; the device's follows the last. */
+  swapSlots: 1,
   /** Word address of the first `Zone`, and number of zones, by ascending pfn. */
   zonesBase: 1,
   zoneCount: 1,
@@ -93,6 +99,12 @@ export function framesOf(cpu: Cpu): number {
 export function frameAddress(cpu: Cpu, pfn: number): number {
   if (CHECKED) assertPfn(cpu, pfn);
   return framesOf(cpu) + pfn * Frame.WORDS;
+}
+
+/** The pfn that entries of PFNMAP ranges name: device memory, which nobody counts. */
+export function devicePfn(cpu: Cpu): number {
+  const { words, machine } = cpu;
+  return (words[machine + PageGlobals.frameCount] as number) + (words[machine + PageGlobals.swapSlots] as number);
 }
 
 function assertPfn(cpu: Cpu, pfn: number): void {
@@ -115,6 +127,11 @@ export function freshLink(order: number): number {
   return order << ORDER_SHIFT;
 }
 
+/** `Frame.link` of something of a type, alone and owned by nobody; `bits` 0..28 are the type's own. */
+export function typeLink(type: number, bits = 0): number {
+  return (type << TYPE_SHIFT) | bits;
+}
+
 /** `Frame.link` of a folio's tail page. */
 export function tailLink(head: number): number {
   return (PAGE_TYPE_TAIL << TYPE_SHIFT) | head;
@@ -134,7 +151,7 @@ export function linkOwner(link: number): number {
   return link & OWNER_MASK;
 }
 
-/** Whether the page is a folio of its own: order 0 and no tail. */
+/** Whether the page is a folio of its own, order 0 and no tail, and in no page cache. */
 export function linkSingle(link: number): boolean {
   return (link & SINGLE_MASK) === 0;
 }
@@ -152,6 +169,15 @@ function stableLink(cpu: Cpu, pfn: number): number {
   const link = cpu.words[frameAddress(cpu, pfn) + Frame.link] as number;
   if (CHECKED && link === POISON) throw new Violation("I1", `page ${pfn} is used after it was freed`);
   return link;
+}
+
+/** PAGE_TYPE_* and owner of an allocated page head, both constant once it is shown to others. */
+export function pageType(cpu: Cpu, head: number): number {
+  return linkType(stableLink(cpu, head));
+}
+
+export function pageOwner(cpu: Cpu, head: number): number {
+  return linkOwner(stableLink(cpu, head));
 }
 
 /** `page_folio`: head of the folio that an allocated page belongs to; the page itself where it is no tail. */

@@ -51,6 +51,9 @@ export const CpuTlb = struct(
     accessSeq: 1,
     /** (shared) 1 when a flusher sleeps on accessSeq. */
     flushWaiter: 1,
+    /** (shared) The same for walks through page tables. */
+    walkSeq: 1,
+    walkWaiter: 1,
     /** Flushes this CPU asked for, its own included; and remote CPUs it had to wait for. */
     flushes: { words: 1, align: CACHE_PAIR },
     remoteFlushes: 1,
@@ -87,18 +90,33 @@ export function* flushTlbMm(cpu: Cpu, mm: number): Steps<void> {
     mask &= ~(1 << id);
     const tlb = tlbOf(cpu, id);
     yield* fetchAdd(cpu, tlb + CpuTlb.generation, 1);
-    if (id !== cpu.id) yield* waitOutOfAccess(cpu, tlb);
+    if (id === cpu.id) continue;
+    cpu.words[cpu.tlb + CpuTlb.remoteFlushes] = ((cpu.words[cpu.tlb + CpuTlb.remoteFlushes] as number) + 1) | 0;
+    yield* waitOut(cpu, tlb + CpuTlb.accessSeq, tlb + CpuTlb.flushWaiter);
   }
 }
 
-/** Waits until the access that the CPU of `tlb` may be in has ended. */
-function* waitOutOfAccess(cpu: Cpu, tlb: number): Steps<void> {
-  cpu.words[cpu.tlb + CpuTlb.remoteFlushes] = ((cpu.words[cpu.tlb + CpuTlb.remoteFlushes] as number) + 1) | 0;
-  const seq = yield* atomicLoad(cpu, tlb + CpuTlb.accessSeq);
+/**
+ * Page tables were taken out of the mm's and are about to be freed: returns when no CPU's walk can be in them any more.
+ * The kernel's flush does both at once, as no CPU answers its IPI in the middle of a walk; here a walk may wait for a
+ * PTE lock, so this must not be called under one.
+ */
+export function* waitForTableWalks(cpu: Cpu, mm: number): Steps<void> {
+  let mask = (yield* atomicLoad(cpu, mm + Mm.cpumask)) & ~(1 << cpu.id);
+  while (mask !== 0) {
+    const id = 31 - Math.clz32(mask);
+    mask &= ~(1 << id);
+    yield* waitOut(cpu, tlbOf(cpu, id) + CpuTlb.walkSeq, tlbOf(cpu, id) + CpuTlb.walkWaiter);
+  }
+}
+
+/** Waits until what an odd `seqWord` says a CPU is in has ended. */
+function* waitOut(cpu: Cpu, seqWord: number, waiterWord: number): Steps<void> {
+  const seq = yield* atomicLoad(cpu, seqWord);
   if ((seq & 1) === 0) return;
-  while ((yield* spinWhile(cpu, tlb + CpuTlb.accessSeq, seq, FLUSH_SPIN_BUDGET)) === seq) {
-    yield* atomicStore(cpu, tlb + CpuTlb.flushWaiter, 1);
-    yield* futexWait(cpu, tlb + CpuTlb.accessSeq, seq, NO_TIMEOUT);
+  while ((yield* spinWhile(cpu, seqWord, seq, FLUSH_SPIN_BUDGET)) === seq) {
+    yield* atomicStore(cpu, waiterWord, 1);
+    yield* futexWait(cpu, seqWord, seq, NO_TIMEOUT);
   }
 }
 
@@ -109,10 +127,23 @@ export function* beginUserAccess(cpu: Cpu): Steps<void> {
 
 /** Closes it and wakes a flusher that waited for that. */
 export function* endUserAccess(cpu: Cpu): Steps<void> {
-  yield* fetchAdd(cpu, cpu.tlb + CpuTlb.accessSeq, 1);
-  if ((yield* atomicLoad(cpu, cpu.tlb + CpuTlb.flushWaiter)) === 0) return;
-  yield* atomicStore(cpu, cpu.tlb + CpuTlb.flushWaiter, 0);
-  yield* futexWake(cpu, cpu.tlb + CpuTlb.accessSeq, WAKE_ALL);
+  yield* endBracket(cpu, cpu.tlb + CpuTlb.accessSeq, cpu.tlb + CpuTlb.flushWaiter);
+}
+
+/** This CPU's MMU looks a translation up in page tables, outside any user access. */
+export function* beginTableWalk(cpu: Cpu): Steps<void> {
+  yield* fetchAdd(cpu, cpu.tlb + CpuTlb.walkSeq, 1);
+}
+
+export function* endTableWalk(cpu: Cpu): Steps<void> {
+  yield* endBracket(cpu, cpu.tlb + CpuTlb.walkSeq, cpu.tlb + CpuTlb.walkWaiter);
+}
+
+function* endBracket(cpu: Cpu, seqWord: number, waiterWord: number): Steps<void> {
+  yield* fetchAdd(cpu, seqWord, 1);
+  if ((yield* atomicLoad(cpu, waiterWord)) === 0) return;
+  yield* atomicStore(cpu, waiterWord, 0);
+  yield* futexWake(cpu, seqWord, WAKE_ALL);
 }
 
 /** Generation that a translation read from now on may carry. */

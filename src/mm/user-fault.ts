@@ -5,29 +5,52 @@
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
 import { load } from "../arena/mem.ts";
+import { fatalSignalPending } from "../sync/park.ts";
 import { CpuMm } from "./cpu-mm.ts";
-import { doAnonymousPage, userCmpxchg, userLoad, userStore, VM_FAULT_DONE } from "./fault.ts";
+import { userCmpxchg, userLoad, userStore } from "./fault.ts";
+import { handleMmFault } from "./handle-fault.ts";
 import { mmapReadLockKillable, mmapReadUnlock } from "./mmap-lock.ts";
+import {
+  FAULT_FLAG_ALLOW_RETRY,
+  FAULT_FLAG_KILLABLE,
+  FAULT_FLAG_TRIED,
+  FAULT_FLAG_WRITE,
+  VM_FAULT_DONE,
+  VM_FAULT_RETRY,
+  VM_FAULT_SIGSEGV,
+} from "./vm-fault.ts";
 import { VM_WRITE, Vma, vmaStart } from "./vma.ts";
 import { vmaFrom } from "./vma-iter.ts";
-import { doWpPage, pteIsPresent } from "./wp-fault.ts";
 
-/** A fatal signal ended the wait for mmap_lock. */
-export const VM_FAULT_KILLED = 4;
-/** No mapping there, or none that allows this. */
-export const VM_FAULT_SIGSEGV = 5;
+/** A fatal signal ended a wait; mmap_lock is not held. No result of the kernel's. */
+export const VM_FAULT_KILLED = 0x10000;
 
-/** The whole fault of one page: VM_FAULT_*. Takes mmap_lock for reading. */
-export function* faultInPage(cpu: Cpu, mm: number, vpn: number, write: boolean): Steps<number> {
-  if (!(yield* mmapReadLockKillable(cpu, mm))) return VM_FAULT_KILLED;
-  const vma = vmaFrom(cpu, mm, cpu.mm + CpuMm.walk, vpn);
-  let result = VM_FAULT_SIGSEGV;
-  if (vma !== 0 && vmaStart(cpu, vma) <= vpn && (!write || (load(cpu, vma + Vma.flags) & VM_WRITE) !== 0)) {
-    if (!(yield* pteIsPresent(cpu, mm, vpn))) result = yield* doAnonymousPage(cpu, mm, vma, vpn);
-    else result = write ? yield* doWpPage(cpu, mm, vma, vpn) : VM_FAULT_DONE;
+/**
+ * `do_user_addr_fault`: the whole fault of page `vpn`, retries included, with mmap_lock taken for reading and released
+ * once each time: by the fault itself where it says VM_FAULT_RETRY, here otherwise. Returns VM_FAULT_*.
+ */
+export function* faultIn(cpu: Cpu, mm: number, vpn: number, flags: number): Steps<number> {
+  for (let tried = flags; ; tried |= FAULT_FLAG_TRIED) {
+    if (!(yield* mmapReadLockKillable(cpu, mm))) return VM_FAULT_KILLED;
+    const vma = vmaFrom(cpu, mm, cpu.mm + CpuMm.walk, vpn);
+    const allowed = vma !== 0 && vmaStart(cpu, vma) <= vpn && accessAllowed(cpu, vma, flags);
+    const result = allowed ? yield* handleMmFault(cpu, mm, vma, vpn, tried) : VM_FAULT_SIGSEGV;
+    if ((result & VM_FAULT_RETRY) === 0) {
+      yield* mmapReadUnlock(cpu, mm);
+      return result;
+    }
+    if (yield* fatalSignalPending(cpu)) return VM_FAULT_KILLED;
   }
-  yield* mmapReadUnlock(cpu, mm);
-  return result;
+}
+
+function accessAllowed(cpu: Cpu, vma: number, flags: number): boolean {
+  return (flags & FAULT_FLAG_WRITE) === 0 || (load(cpu, vma + Vma.flags) & VM_WRITE) !== 0;
+}
+
+/** `faultIn` as a user's access has it: it may wait with the lock dropped, and be killed then. */
+export function* faultInPage(cpu: Cpu, mm: number, vpn: number, write: boolean): Steps<number> {
+  const flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE;
+  return yield* faultIn(cpu, mm, vpn, write ? flags | FAULT_FLAG_WRITE : flags);
 }
 
 /** `get_user`: the word of page `vpn`; undefined (EFAULT) where it cannot be had. */

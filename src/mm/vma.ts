@@ -28,6 +28,9 @@ export const Vma = struct(
     prev: 1,
     /** Anchor of the anonymous reverse map, 0 before the first fault; guarded as `mm/anon-vma` says. */
     anonVma: 1,
+    /** File that is mapped (`mm/page-cache`), 0 for anonymous memory and devices; and its page at `start`. */
+    file: 1,
+    pgoff: VPN_WORDS,
   },
   CACHE_LINE,
 );
@@ -43,6 +46,8 @@ export const VM_LOCKED = 0x2000;
 /** Its pages count as promised (`vm_committed_as`). */
 export const VM_ACCOUNT = 0x100000;
 export const VM_HUGETLB = 0x400000;
+/** Faults may map 2 MiB at once (MADV_HUGEPAGE). */
+export const VM_HUGEPAGE = 0x20000000;
 
 /** Fills in a fresh (zeroed) VMA for pages [start, end); not linked anywhere yet. */
 export function initVma(cpu: Cpu, vma: number, mm: number, start: number, end: number, flags: number): void {

@@ -1,5 +1,5 @@
 /**
- * Writes to pages that fork made read-only (mm/memory.c: do_wp_page, wp_can_reuse_anon_folio, wp_page_copy; v6.18).
+ * Writes to pages that fork made read-only, or that a private mapping shares with its file (mm/memory.c: do_wp_page, wp_can_reuse_anon_folio, wp_page_copy; v6.18).
  *
  * As in the kernel, and unlike a fault on an empty entry, the copy is made in an unstable mm too: it is a copy of what
  * is still there.
@@ -8,8 +8,10 @@
 import type { Cpu, Steps } from "../arena/cpu.ts";
 import { atomicLoad, load, store } from "../arena/mem.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
+import { anonVmaPrepare } from "./anon-vma.ts";
 import { VM_FAULT_DONE, VM_FAULT_OOM } from "./fault.ts";
-import { Mm } from "./mm-struct.ts";
+import { addMmCounter } from "./mm.ts";
+import { MM_ANONPAGES, Mm } from "./mm-struct.ts";
 import {
   Frame,
   folioAddRmap,
@@ -19,9 +21,12 @@ import {
   getPage,
   MAPPED_ONCE,
   PAGE_TYPE_ANON,
+  PAGE_TYPE_FILE,
   pageSetOwner,
+  pageType,
 } from "./page.ts";
 import { allocPages, GFP_KERNEL, putPage } from "./page-alloc.ts";
+import { fileCounter } from "./page-cache.ts";
 import {
   findPteTable,
   PageTable,
@@ -34,17 +39,6 @@ import {
 } from "./page-table.ts";
 import { flushTlbMm } from "./tlb.ts";
 import { VM_SHARED, Vma } from "./vma.ts";
-
-/** Whether page `vpn` has a present entry. Caller holds mmap_lock; the answer may be old when it comes. */
-export function* pteIsPresent(cpu: Cpu, mm: number, vpn: number): Steps<boolean> {
-  const table = yield* findPteTable(cpu, mm, vpn);
-  if (table === 0) return false;
-  const lock = pteLockOf(cpu, mm, table, tableIndex(vpn, 0));
-  yield* spinLock(cpu, lock, PTE_LOCK);
-  const pte = load(cpu, table + PageTable.entries + tableIndex(vpn, 0));
-  yield* spinUnlock(cpu, lock, PTE_LOCK);
-  return (pte & PTE_PRESENT) !== 0;
-}
 
 /**
  * `do_wp_page`: page `vpn` may be written to afterwards, unless it is gone by then, and is this mm's alone if the VMA is
@@ -68,7 +62,10 @@ export function* doWpPage(cpu: Cpu, mm: number, vma: number, vpn: number): Steps
     }
   }
   yield* spinUnlock(cpu, lock, PTE_LOCK);
-  return shared === 0 ? VM_FAULT_DONE : yield* copyPage(cpu, mm, entry, lock, pte);
+  if (shared === 0) return VM_FAULT_DONE;
+  if (yield* anonVmaPrepare(cpu, mm, vma)) return yield* copyPage(cpu, mm, entry, lock, pte);
+  yield* putPage(cpu, folioHead(cpu, shared));
+  return VM_FAULT_OOM;
 }
 
 /** Nobody else can get at the page: this entry has its only reference, and the caller holds this entry's lock. */
@@ -94,6 +91,10 @@ function* copyPage(cpu: Cpu, mm: number, entry: number, lock: number, pte: numbe
       yield* flushTlbMm(cpu, mm);
       yield* folioAddRmap(cpu, fresh, 1);
       store(cpu, entry, (fresh << PTE_SHIFT) | PTE_PRESENT | PTE_WRITE);
+      if (pageType(cpu, folioHead(cpu, old)) === PAGE_TYPE_FILE) {
+        yield* addMmCounter(cpu, mm, fileCounter(cpu, old), -1);
+        yield* addMmCounter(cpu, mm, MM_ANONPAGES, 1);
+      }
       yield* folioRemoveRmap(cpu, folioHead(cpu, old), 1);
     }
     yield* spinUnlock(cpu, lock, PTE_LOCK);

@@ -3,7 +3,7 @@
  *
  * Thread safety: caller holds mmap_lock for reading, or owns the mm exclusively, and has a gather open. Any number
  * of CPUs may zap the same range: each present PTE is cleared, and accounted, by exactly one of them, because both
- * happen under the PTE lock. Upper levels are only read.
+ * happen under the PTE lock. Upper levels are only read, but for huge pages, which are taken under the pmd_lock.
  *
  * The lock is held for one table at most. Inside it per page: clear the PTE and remove the rmap (in either order, as
  * nobody can tell under the lock), queue the page. The lock is left early when a reschedule is due or the gather is full; in the latter case the TLB is flushed under
@@ -17,19 +17,11 @@ import { noteProgress } from "../sync/lock-stat.ts";
 import { spinLock, spinTrylock, spinUnlock } from "../sync/spinlock.ts";
 import { CpuMm, count } from "./cpu-mm.ts";
 import { GRANULARITY_PTE, MmGlobals, setting } from "./globals.ts";
+import { HUGE_BUSY, zapHugePmd } from "./huge-pmd.ts";
 import { addMmCounter } from "./mm.ts";
 import { MM_ANONPAGES, Mm } from "./mm-struct.ts";
-import { MmuGather, tlbFlushMmu, tlbFlushMmuTlbonly, tlbNextBatch } from "./mmu-gather.ts";
-import {
-  FRAME_REF_ONE,
-  Frame,
-  folioEnd,
-  folioHead,
-  folioRemoveRmap,
-  framesOf,
-  linkSingle,
-  MAPPED_ONCE,
-} from "./page.ts";
+import { gatherIsFull, MmuGather, tlbFlushMmu, tlbFlushMmuTlbonly, tlbNextBatch } from "./mmu-gather.ts";
+import { FRAME_REF_ONE, Frame, framesOf, linkSingle, MAPPED_ONCE } from "./page.ts";
 import {
   entrySpan,
   notePresent,
@@ -41,10 +33,10 @@ import {
   tableIndex,
   tableIsEmpty,
 } from "./page-table.ts";
+import { subtractZapRss, zapEntries } from "./zap-entry.ts";
+import { ZAP_WAIT } from "./zap-mode.ts";
 
-/** Wait for each table's lock, or leave tables whose lock is held. */
-export const ZAP_WAIT = 0;
-export const ZAP_TRY = 1;
+export { ZAP_TRY, ZAP_WAIT } from "./zap-mode.ts";
 
 /**
  * `unmap_page_range`: zaps virtual pages [start, end) of one VMA. Returns false when ZAP_TRY met a held lock; what
@@ -72,7 +64,9 @@ function* zapTable(
   const span = entrySpan(level);
   for (let at = start; at < end; ) {
     const next = Math.min(end, at - (at % span) + span);
-    const below = yield* atomicLoad(cpu, table + PageTable.entries + tableIndex(at, level));
+    let below = yield* atomicLoad(cpu, table + PageTable.entries + tableIndex(at, level));
+    if (below < 0) below = yield* zapHugePmd(cpu, mm, table, at, next, mode);
+    if (below === HUGE_BUSY) return false;
     if (below !== 0 && !(yield* zapTable(cpu, mm, below, level - 1, at, next, mode))) return false;
     at = next;
   }
@@ -125,34 +119,31 @@ function spendTick(cpu: Cpu, entries: number): void {
 function* zapLocked(cpu: Cpu, mm: number, table: number, first: number, last: number): Steps<number> {
   const entries = table + PageTable.entries;
   const stop = entries + Math.min(last, first + tickBudget(cpu));
-  let zapped = 0;
+  let own = 0;
+  let others = 0;
   let at = entries + first;
   for (;;) {
     const before = load(cpu, cpu.gather + MmuGather.used);
     at = yield* zapOwnPages(cpu, at, stop);
-    zapped += load(cpu, cpu.gather + MmuGather.used) - before;
+    own += load(cpu, cpu.gather + MmuGather.used) - before;
     if (gatherIsFull(cpu) && !(yield* tlbNextBatch(cpu))) break;
     if (at === stop) break;
-    const pte = load(cpu, at);
-    if (pte === 0) continue;
-    const run = yield* zapFolioRun(cpu, at, pte >>> PTE_SHIFT, stop - at);
-    zapped += run;
+    if (load(cpu, at) === 0) continue;
+    const run = yield* zapEntries(cpu, at, stop - at);
+    others += run;
     at += run;
     if (gatherIsFull(cpu) && !(yield* tlbNextBatch(cpu))) break;
   }
   const index = at - entries;
   spendTick(cpu, index - first);
-  if (zapped > 0) {
+  if (own + others > 0) {
     store(cpu, cpu.gather + MmuGather.needFlush, 1);
-    count(cpu, CpuMm.ptesZapped, zapped);
-    notePresent(cpu, table, -zapped);
-    yield* addMmCounter(cpu, mm, MM_ANONPAGES, -zapped);
+    count(cpu, CpuMm.ptesZapped, own + others);
+    notePresent(cpu, table, -own - others);
+    if (others > 0) own += yield* subtractZapRss(cpu, mm);
+    if (own > 0) yield* addMmCounter(cpu, mm, MM_ANONPAGES, -own);
   }
   return index;
-}
-
-function gatherIsFull(cpu: Cpu): boolean {
-  return load(cpu, cpu.gather + MmuGather.used) >= load(cpu, cpu.gather + MmuGather.capacity);
 }
 
 /**
@@ -181,33 +172,4 @@ function* zapOwnPages(cpu: Cpu, from: number, to: number): Steps<number> {
   }
   store(cpu, gather + MmuGather.used, next - queue);
   return at;
-}
-
-/** Clears the PTEs from word `at` on that map pages of the folio of `pfn`, at most `limit`; returns how many. */
-function* zapFolioRun(cpu: Cpu, at: number, pfn: number, limit: number): Steps<number> {
-  const run = folioRun(cpu, at, pfn, limit);
-  for (let i = 0; i < run; i++) store(cpu, at + i, 0);
-  const head = folioHead(cpu, pfn);
-  yield* folioRemoveRmap(cpu, head, run);
-  gatherFolio(cpu, pfn, folioEnd(cpu, pfn) - head > 1 ? run : 0);
-  return run;
-}
-
-/** Queues one page (`run` 0), or `run` pages of a larger folio. There is room for both words. */
-function gatherFolio(cpu: Cpu, pfn: number, run: number): void {
-  const used = cpu.gather + MmuGather.used;
-  const next = cpu.gather + MmuGather.pages + load(cpu, used);
-  if (run > 0) {
-    store(cpu, next, -run);
-    store(cpu, next + 1, pfn);
-  } else store(cpu, next, pfn);
-  store(cpu, used, load(cpu, used) + (run > 0 ? 2 : 1));
-}
-
-/** How many PTEs from `entry` on map consecutive pages of the folio of `pfn`, which is the first; at most `limit`. */
-function folioRun(cpu: Cpu, entry: number, pfn: number, limit: number): number {
-  const most = Math.min(limit, folioEnd(cpu, pfn) - pfn);
-  let run = 1;
-  while (run < most && load(cpu, entry + run) >>> PTE_SHIFT === pfn + run) run++;
-  return run;
 }

@@ -54,6 +54,7 @@ function shapeFor(kernel: Kernel, options: RaceOptions): MachineShape {
   return {
     cpus: FIRST_REAPER + (options.reapers ?? 1) + options.allocators,
     frames: pages + tables + SPARE_FRAMES + Math.ceil(pages * SPARE_SHARE),
+    ...kernel.countKinds(options.mappings),
     tables: tables + 8,
     vmas: options.mappings.length + 1,
     mms: 1,

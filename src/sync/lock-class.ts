@@ -27,6 +27,9 @@ const KERNEL_CLASSES: readonly (readonly [name: string, kind: LockKind])[] = [
   ["vfork_done", "spinlock"],
   ["coredump", "spinlock"],
   ["freezer", "spinlock"],
+  ["pmd_lock", "spinlock"],
+  ["swap_lock", "spinlock"],
+  ["folio_lock", "mutex"],
 ];
 
 const names = KERNEL_CLASSES.map(([name]) => name);
