@@ -1,23 +1,24 @@
 /** Marking a victim (mm/oom_kill.c: mark_oom_victim, v6.18) and mmput_async (kernel/fork.c). */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicStore, cmpxchg, fetchAdd, load, xchg } from "../arena/mem.ts";
+import { cmpxchg, fetchAdd, load, xchg } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { mmdrop, mmgrab } from "../mm/mm.ts";
 import { Mm } from "../mm/mm-struct.ts";
 import { Signal } from "../task/signal.ts";
-import { signalOf, Task } from "../task/task.ts";
+import { signalOf, Task, TaskGlobals } from "../task/task.ts";
 import { MARK_VICTIM } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 import { OomGlobals } from "./globals.ts";
 
-/** `mark_oom_victim`: gives the task TIF_MEMDIE and pins its mm. The caller holds task_lock, or the task is current. */
+/** `mark_oom_victim`: gives the task TIF_MEMDIE, once, and pins its mm. The caller holds task_lock, or the task is current. */
 export function* markOomVictim(cpu: Cpu, task: number): Steps<void> {
   const mm = load(cpu, task + Task.mm);
   assert(mm !== 0, "markOomVictim: the task has no mm");
-  trace(cpu, MARK_VICTIM, load(cpu, task + Task.pid), load(cpu, mm + Mm.totalVm));
-  yield* atomicStore(cpu, task + Task.tifMemdie, 1);
+  if ((yield* xchg(cpu, task + Task.tifMemdie, 1)) !== 0) return;
+  yield* fetchAdd(cpu, cpu.machine + TaskGlobals.oomVictims, 1);
   if ((yield* cmpxchg(cpu, signalOf(cpu, task) + Signal.oomMm, 0, mm)) === 0) yield* mmgrab(cpu, mm);
+  trace(cpu, MARK_VICTIM, load(cpu, task + Task.pid), load(cpu, mm + Mm.totalVm));
 }
 
 /** The end of the victim's signal_struct: drops what `markOomVictim` pinned. */

@@ -4,14 +4,14 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, atomicStore, fetchOr, load } from "../arena/mem.ts";
+import { atomicLoad, atomicStore, fetchAdd, fetchOr, futexWake, load } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { mmdrop, mmgrab, mmput } from "../mm/mm.ts";
 import { mmapReadLock, mmapReadUnlock } from "../mm/mmap-lock.ts";
 import { spinLock } from "../sync/spinlock.ts";
 import { SCHED_PROCESS_EXIT } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
-import { ALLOC_LOCK, PF_EXITING, switchTo, Task, taskUnlock } from "./task.ts";
+import { ALLOC_LOCK, MAX_CPUS, PF_EXITING, switchTo, Task, TaskGlobals, taskUnlock } from "./task.ts";
 
 /** `do_exit` of the task that runs on this CPU. */
 export function* doExit(cpu: Cpu, task: number): Steps<void> {
@@ -45,4 +45,6 @@ function* exitMm(cpu: Cpu, task: number): Steps<number> {
 /** `exit_oom_victim`: only after mmput, so nobody may conclude that the victim is gone while its memory is not. */
 function* exitOomVictim(cpu: Cpu, task: number): Steps<void> {
   yield* atomicStore(cpu, task + Task.tifMemdie, 0);
+  const victims = cpu.machine + TaskGlobals.oomVictims;
+  if ((yield* fetchAdd(cpu, victims, -1)) === 1) yield* futexWake(cpu, victims, MAX_CPUS);
 }

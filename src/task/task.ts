@@ -49,6 +49,9 @@ export const Task = struct(
     allocLock: { words: Spinlock.WORDS, align: 1 },
     /** (atomic) Cleared under allocLock; may be glanced at without. */
     mm: 1,
+    /** Next on the OOM reaper's list or among its timers, 0 at the end, and when its delay is over; oom_reaper_lock. */
+    oomReaperNext: 1,
+    oomReaperDueMs: 1,
   },
   CACHE_PAIR,
 );
@@ -66,6 +69,8 @@ export const TaskGlobals = struct(
     signals: 1,
     /** Task that runs on each CPU, 0 for none; written by that CPU. */
     current: MAX_CPUS,
+    /** (atomic) Threads with TIF_MEMDIE: `oom_victims`. `oomKillerDisable` sleeps on it. */
+    oomVictims: { words: 1, align: CACHE_PAIR },
   },
   CACHE_PAIR,
 );
