@@ -37,7 +37,9 @@ export interface Port {
 /** Upward calls of the kernel (allocator to OOM killer, last mmput to exitMmap), filled in by `machine/`. */
 export interface Upcalls {
   /** `out_of_memory`: true when something was killed or memory may come back, so the allocation retries. */
-  outOfMemory(cpu: Cpu, order: number): Steps<boolean>;
+  outOfMemory(cpu: Cpu, order: number, gfp: number): Steps<boolean>;
+  /** `tsk_is_oom_victim(current)`: whether the allocator lets this CPU dip into the victims' reserve. */
+  currentIsVictim(cpu: Cpu): Steps<boolean>;
   /** The protocol's `exit_mmap`, run by whoever drops the last `mm_users`. */
   exitMmap(cpu: Cpu, mm: number): Steps<void>;
 }

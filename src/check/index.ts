@@ -1,4 +1,4 @@
-/** The invariants that are code, and the look at a machine after a race. I5, I6, I9 and I12 need the OOM killer. */
+/** The invariants that are code, and the look at a machine after a race. I5 and I6 are not among them yet. */
 
 import { Violation } from "../base/errors.ts";
 import type { MachineMap } from "../machine/memory-map.ts";
@@ -7,6 +7,7 @@ import { locksGivenBack, nobodyWaits } from "./locks.ts";
 import { nothingLeft, useAfterFree } from "./objects.ts";
 import { noStaleTranslation, pageAccounting } from "./pages.ts";
 import { flushesDone, reaperLetGo } from "./teardown.ts";
+import { victimsCounted, victimsDequeued } from "./victims.ts";
 
 export const INVARIANTS: readonly Invariant[] = [
   useAfterFree,
@@ -17,6 +18,8 @@ export const INVARIANTS: readonly Invariant[] = [
   nobodyWaits,
   reaperLetGo,
   flushesDone,
+  victimsDequeued,
+  victimsCounted,
 ];
 
 /** Every place where an invariant does not hold; while no CPU runs and after the victim is gone. */

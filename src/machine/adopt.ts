@@ -57,6 +57,7 @@ const PROTOCOL_RULES: { readonly [Field in keyof Protocol]: Rule } = {
     expected: "microseconds, 0 or more",
     holds: (value) => typeof value === "number" && value >= 0 && Number.isFinite(value),
   },
+  killer: { expected: "one of KILLER_*", holds: (value) => typeof value === "object" && value !== null },
   bugs: {
     expected: "a list of texts",
     holds: (value) => Array.isArray(value) && value.every((one) => typeof one === "string"),

@@ -8,8 +8,10 @@ import { MmGlobals } from "../mm/globals.ts";
 import { initPageAllocator } from "../mm/page-init.ts";
 import { explainUseAfterFree, initSlab } from "../mm/slab.ts";
 import { initTlb } from "../mm/tlb.ts";
+import { OomGlobals } from "../oom/globals.ts";
+import { allocPagesMayOom } from "../oom/out-of-memory.ts";
 import type { Protocol } from "../oom/protocols/protocol.ts";
-import { TaskGlobals } from "../task/task.ts";
+import { currentTask, TaskGlobals, tskIsOomVictim } from "../task/task.ts";
 import { initTraceRing } from "../trace/ring.ts";
 import { elementOf, type MachineMap, pageShapeOf, planMachine } from "./memory-map.ts";
 import { findProtocol } from "./roles.ts";
@@ -48,6 +50,9 @@ function bootInto(words: Int32Array, map: MachineMap): void {
   words[map.root + TaskGlobals.tasks] = map.tasks.base;
   words[map.root + TaskGlobals.taskCount] = map.tasks.count;
   words[map.root + TaskGlobals.signals] = map.signals.base;
+  words[map.root + OomGlobals.panicOnOom] = shape.panicOnOom ?? 0;
+  words[map.root + OomGlobals.oomKillAllocatingTask] = shape.oomKillAllocatingTask ? 1 : 0;
+  words[map.root + OomGlobals.killerPresent] = shape.oomKiller ? 1 : 0;
   const cpuMms = Array.from({ length: shape.cpus }, (_, id) => elementOf(map.cpuMm, id));
   initPageAllocator(words, map.memory, pageShapeOf(shape), map.root, cpuMms);
   for (let id = 0; id < shape.cpus; id++) bootCpu(words, map, id);
@@ -64,8 +69,13 @@ function bootCpu(words: Int32Array, map: MachineMap, id: number): void {
 function upcallsOf(protocol: Protocol): Upcalls {
   return {
     exitMmap: protocol.exitMmap,
-    *outOfMemory(_cpu: Cpu, _order: number): Steps<boolean> {
-      return false;
+    *outOfMemory(cpu: Cpu, order: number, gfp: number): Steps<boolean> {
+      if (cpu.words[cpu.machine + OomGlobals.killerPresent] === 0) return false;
+      return yield* allocPagesMayOom(cpu, order, gfp, protocol);
+    },
+    *currentIsVictim(cpu: Cpu): Steps<boolean> {
+      if (cpu.words[cpu.machine + OomGlobals.killerPresent] === 0) return false;
+      return yield* tskIsOomVictim(cpu, currentTask(cpu));
     },
   };
 }

@@ -15,6 +15,7 @@ import { unmapVmas } from "../mm/unmap.ts";
 import { mreleaseReap } from "../oom/process-mrelease.ts";
 import type { Protocol } from "../oom/protocols/protocol.ts";
 import { oomReapTask } from "../oom/reaper.ts";
+import { oomReaper } from "../oom/reaper-queue.ts";
 import { noteProgress } from "../sync/lock-stat.ts";
 import { sleepUs } from "../sync/sleep.ts";
 import { doExit } from "../task/exit.ts";
@@ -77,6 +78,11 @@ function* kthread(cpu: Cpu, params: ReaperParams & { readonly task: number }): S
   return { tries };
 }
 
+/** The reaper kthread with its queue, until `stopOomReaper`. Returns how many victims it took from the list. */
+function* oomReaperKthread(cpu: Cpu, params: ReaperParams): Steps<{ reaped: number }> {
+  return { reaped: yield* oomReaper(cpu, findProtocol(params.protocol), findOrder(params.order)) };
+}
+
 /** Plain data, as every role's result. */
 export type AllocatorResult = {
   readonly allocated: number;
@@ -113,4 +119,4 @@ function* allocator(cpu: Cpu, params: { readonly pages: number }): Steps<Allocat
 }
 
 /** Roles by the name that a trial calls them. */
-export const roles = { victim, unmapLoop, mrelease, kthread, allocator, ...taskRoles };
+export const roles = { victim, unmapLoop, mrelease, kthread, oomReaperKthread, allocator, ...taskRoles };

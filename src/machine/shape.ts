@@ -30,6 +30,12 @@ export interface MachineShape {
   readonly reschedEvery: number;
   /** Watermark min in pages; undefined: the kernel's formula. */
   readonly minFreePages?: number;
+  /** Whether allocations that meet exhausted memory call the OOM killer; by default they fail instead. */
+  readonly oomKiller?: boolean;
+  /** vm.panic_on_oom; default 0. */
+  readonly panicOnOom?: 0 | 1 | 2;
+  /** vm.oom_kill_allocating_task; default false. */
+  readonly oomKillAllocatingTask?: boolean;
   /** Events that each CPU's trace ring holds; 0 switches tracing off. */
   readonly traceEvents: number;
   /** Whether the lock-order checker watches (CHECKED builds only). */

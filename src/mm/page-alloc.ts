@@ -57,7 +57,7 @@ export const __GFP_DIRECT_RECLAIM = 2;
 export const __GFP_RETRY_MAYFAIL = 4;
 /** Ignores the watermarks. */
 export const __GFP_MEMALLOC = 8;
-/** Stands for `tsk_is_oom_victim(current)`, which the allocator cannot see from here. */
+/** Asks for what an OOM victim gets, whoever runs. */
 export const GFP_OOM_VICTIM = 16;
 
 export const GFP_KERNEL = __GFP_DIRECT_RECLAIM;
@@ -73,28 +73,48 @@ export function* allocPages(cpu: Cpu, order: number, gfp: number): Steps<number>
   return pfn !== 0 ? pfn : yield* allocPagesSlowpath(cpu, order, gfp);
 }
 
+/** Whether an allocation could be had at this watermark; takes nothing and no lock, so true is no promise. */
+export function* anyZoneAbove(cpu: Cpu, order: number, allocFlags: number): Steps<boolean> {
+  const zones = load(cpu, cpu.machine + PageGlobals.zonesBase);
+  const count = load(cpu, cpu.machine + PageGlobals.zoneCount);
+  for (let i = 0; i < count; i++) {
+    const zone = zones + i * Zone.WORDS;
+    if (yield* zoneWatermarkOk(cpu, zone, order, wmarkPages(cpu, zone, allocFlags), allocFlags)) return true;
+  }
+  return false;
+}
+
 /** `gfp_to_alloc_flags`, and the reserves of `__gfp_pfmemalloc_flags`. */
-function gfpToAllocFlags(gfp: number): number {
+function gfpToAllocFlags(gfp: number, victim: boolean): number {
   let flags = ALLOC_WMARK_MIN;
   if ((gfp & __GFP_HIGH) !== 0) flags |= ALLOC_MIN_RESERVE;
   if ((gfp & __GFP_DIRECT_RECLAIM) === 0) flags |= ALLOC_NON_BLOCK;
   if ((gfp & __GFP_MEMALLOC) !== 0) flags |= ALLOC_NO_WATERMARKS;
-  if ((gfp & GFP_OOM_VICTIM) !== 0) flags |= ALLOC_OOM;
+  if (victim) flags |= ALLOC_OOM;
   return flags;
 }
 
-/** `__alloc_pages_slowpath`: down to the min watermark, then the OOM killer, for as long as it sees a way. */
+/**
+ * `__alloc_pages_slowpath`: down to the min watermark, then the OOM killer, for as long as it sees a way. A victim gets its
+ * reserve, and fails when that is not enough. No rounds without progress come first: with nothing to reclaim
+ * `should_reclaim_retry` gives up at once.
+ */
 function* allocPagesSlowpath(cpu: Cpu, order: number, gfp: number): Steps<number> {
-  const flags = gfpToAllocFlags(gfp);
   for (;;) {
+    const victim = yield* currentMayDip(cpu, gfp);
+    const flags = gfpToAllocFlags(gfp, victim);
     let pfn = yield* getPageFromFreelist(cpu, order, flags);
     if (pfn !== 0 || (gfp & __GFP_DIRECT_RECLAIM) === 0) return pfn;
     yield* drainPages(cpu);
     pfn = yield* getPageFromFreelist(cpu, order, flags);
     if (pfn !== 0) return pfn;
-    const mayKill = order <= PAGE_ALLOC_COSTLY_ORDER && (gfp & (__GFP_RETRY_MAYFAIL | GFP_OOM_VICTIM)) === 0;
-    if (!mayKill || !(yield* cpu.upcalls.outOfMemory(cpu, order))) return 0;
+    const mayKill = order <= PAGE_ALLOC_COSTLY_ORDER && (gfp & __GFP_RETRY_MAYFAIL) === 0 && !victim;
+    if (!mayKill || !(yield* cpu.upcalls.outOfMemory(cpu, order, gfp))) return 0;
   }
+}
+
+function* currentMayDip(cpu: Cpu, gfp: number): Steps<boolean> {
+  return (gfp & GFP_OOM_VICTIM) !== 0 || (yield* cpu.upcalls.currentIsVictim(cpu));
 }
 
 /** `get_page_from_freelist`: the zones of this CPU's node first, higher zones before lower ones; 0 if all refuse. */

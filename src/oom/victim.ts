@@ -12,18 +12,19 @@ import { trace } from "../trace/ring.ts";
 import { OomGlobals } from "./globals.ts";
 
 /**
- * `mark_oom_victim`: gives the task TIF_MEMDIE, pins its mm and marks it MMF_OOM_VICTIM (v4.15 to v6.0; other protocols
- * do not look). The caller holds task_lock, or the task is current.
+ * `mark_oom_victim`: gives the task TIF_MEMDIE, once, pins its mm and marks it MMF_OOM_VICTIM (v4.15 to v6.0; other
+ * protocols do not look). The caller holds task_lock, or the task is current.
  */
 export function* markOomVictim(cpu: Cpu, task: number): Steps<void> {
   const mm = load(cpu, task + Task.mm);
   assert(mm !== 0, "markOomVictim: the task has no mm");
-  trace(cpu, MARK_VICTIM, load(cpu, task + Task.pid), load(cpu, mm + Mm.totalVm));
   if ((yield* xchg(cpu, task + Task.tifMemdie, 1)) !== 0) return;
   yield* fetchAdd(cpu, cpu.machine + TaskGlobals.oomVictims, 1);
-  if ((yield* cmpxchg(cpu, signalOf(cpu, task) + Signal.oomMm, 0, mm)) !== 0) return;
-  yield* mmgrab(cpu, mm);
-  yield* setMmFlag(cpu, mm, MMF_OOM_VICTIM);
+  if ((yield* cmpxchg(cpu, signalOf(cpu, task) + Signal.oomMm, 0, mm)) === 0) {
+    yield* mmgrab(cpu, mm);
+    yield* setMmFlag(cpu, mm, MMF_OOM_VICTIM);
+  }
+  trace(cpu, MARK_VICTIM, load(cpu, task + Task.pid), load(cpu, mm + Mm.totalVm));
 }
 
 export { putOomMm } from "../task/tasklist.ts";

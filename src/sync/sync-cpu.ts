@@ -24,6 +24,9 @@ export function syncCpu(words: Int32Array, syncBase: number, id: number, port: P
       *outOfMemory() {
         throw new InternalFault("outOfMemory: a CPU with locks only allocates nothing");
       },
+      *currentIsVictim() {
+        return false;
+      },
       *exitMmap() {
         throw new InternalFault("exitMmap: a CPU with locks only has no mm");
       },

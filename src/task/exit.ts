@@ -4,20 +4,19 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicStore, fetchAdd, fetchAnd, fetchOr, load, store } from "../arena/mem.ts";
+import { atomicStore, fetchAdd, fetchAnd, fetchOr, futexWake, load, store } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { mmdrop, mmgrab, mmput } from "../mm/mm.ts";
 import { mmapReadLock, mmapReadUnlock } from "../mm/mmap-lock.ts";
 import { complete } from "../sync/completion.ts";
 import { CpuSync, SIGKILL_BIT } from "../sync/cpu-sync.ts";
 import { spinLock } from "../sync/spinlock.ts";
-import { wakeUpAll } from "../sync/wait-queue.ts";
 import { SCHED_PROCESS_EXIT } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 import { coredumpTaskExit, killSiblings } from "./coredump.ts";
 import { clearChildTid, exitRobustList } from "./futex.ts";
 import { SIGNAL_GROUP_EXIT, Signal } from "./signal.ts";
-import { ALLOC_LOCK, NO_CPU, PF_EXITING, signalOf, switchTo, Task, TaskGlobals, taskUnlock } from "./task.ts";
+import { ALLOC_LOCK, MAX_CPUS, NO_CPU, PF_EXITING, signalOf, switchTo, Task, TaskGlobals, taskUnlock } from "./task.ts";
 import { releaseTask } from "./tasklist.ts";
 
 /** `do_group_exit` of the task that runs on this CPU: the process's other threads are told to exit, too. */
@@ -85,6 +84,6 @@ export function* completeVforkDone(cpu: Cpu, task: number): Steps<void> {
 /** `exit_oom_victim`: only after mmput, so nobody may conclude that the victim is gone while its memory is not. */
 function* exitOomVictim(cpu: Cpu, task: number): Steps<void> {
   yield* atomicStore(cpu, task + Task.tifMemdie, 0);
-  const victims = yield* fetchAdd(cpu, cpu.machine + TaskGlobals.oomVictims, -1);
-  if (victims === 1) yield* wakeUpAll(cpu, cpu.machine + TaskGlobals.oomVictimsWait);
+  const victims = cpu.machine + TaskGlobals.oomVictims;
+  if ((yield* fetchAdd(cpu, victims, -1)) === 1) yield* futexWake(cpu, victims, MAX_CPUS);
 }

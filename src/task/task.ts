@@ -74,6 +74,9 @@ export const Task = struct(
     robustFutexOffset: 1,
     /** Page whose word is zeroed, and waited on, at its exit (pthread_join); 0 for none. */
     clearChildTid: VPN_WORDS,
+    /** Next on the OOM reaper's list or among its timers, 0 at the end, and when its delay is over; oom_reaper_lock. */
+    oomReaperNext: 1,
+    oomReaperDueMs: 1,
   },
   CACHE_PAIR,
 );
@@ -96,10 +99,8 @@ export const TaskGlobals = struct(
     tasklistLock: { words: Rwlock.WORDS, align: CACHE_PAIR },
     /** Highest pid given out. Guarded by tasklistLock. */
     lastPid: 1,
-    /** (atomic) Threads with TIF_MEMDIE. */
+    /** (atomic) Threads with TIF_MEMDIE: `oom_victims`. `oomKillerDisable` sleeps on it. */
     oomVictims: { words: 1, align: CACHE_PAIR },
-    /** Woken when oomVictims gets to 0. */
-    oomVictimsWait: WaitQueue,
     /** All that sleep on a futex; frozen threads. */
     futexWait: WaitQueue,
     freezerWait: WaitQueue,

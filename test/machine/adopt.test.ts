@@ -59,6 +59,7 @@ describe("adopt", () => {
     ["hasMrelease", 1, "true or false"],
     ["mreleaseSafe", "yes", "true or false"],
     ["reaperDelayUs", -1, "microseconds, 0 or more"],
+    ["killer", undefined, "one of KILLER_*"],
     ["bugs", ["B1", 2], "a list of texts"],
     ["brokenOnPurpose", undefined, "true or false"],
     ["exitMmap", undefined, "a function"],

@@ -14,12 +14,14 @@ import { setOomScoreAdj } from "../../src/task/oom-score-adj.ts";
 import { SIGNAL_GROUP_COREDUMP, SIGNAL_GROUP_EXIT, Signal } from "../../src/task/signal.ts";
 import {
   createTask,
+  findLockTaskMm,
   GLOBAL_INIT_PID,
   killTask,
   PF_KTHREAD,
   switchTo,
   Task,
   TaskGlobals,
+  taskUnlock,
   taskWillFreeMem,
 } from "../../src/task/task.ts";
 import { TOY_PAGES } from "../helpers/race.ts";
@@ -127,7 +129,9 @@ describe("a core dump", () => {
       const dump = (cpu: Cpu): Steps<{ dumped: number }> => taskRoles.dumper(cpu, { us: 2_000 });
       const look = function* (cpu: Cpu): Steps<boolean> {
         const flags = lab.word(lab.word(first.task + Task.signal) + Signal.flags);
-        const frees = lab.word(first.task + Task.mm) === 0 || (yield* taskWillFreeMem(cpu, first.task, first.mm));
+        const mm = yield* findLockTaskMm(cpu, first.task);
+        const frees = mm === 0 || (yield* taskWillFreeMem(cpu, first.task, mm));
+        if (mm !== 0) yield* taskUnlock(cpu, first.task);
         return (flags & SIGNAL_GROUP_COREDUMP) !== 0 && frees;
       };
       const results = lab.finish([dump, touching(0x10, 3), touching(0x20, 2), look], burstScheduler(seed));

@@ -33,6 +33,7 @@ import { RULES_PRE_V5_3 } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
 import { trace } from "../../trace/ring.ts";
 import { EINTR } from "../errno.ts";
+import { KILLER_V4_9 } from "../killer-rules.ts";
 import type { Protocol } from "./protocol.ts";
 
 const SKIP_VMAS = VM_LOCKED | VM_HUGETLB | VM_PFNMAP;
@@ -83,6 +84,7 @@ export const hockoV1: Protocol = {
   hasMrelease: false,
   mreleaseSafe: true,
   reaperDelayUs: 0,
+  killer: KILLER_V4_9,
   bugs: [],
   brokenOnPurpose: false,
   exitMmap: exitMmapHockoV1,

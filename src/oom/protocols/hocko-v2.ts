@@ -34,6 +34,7 @@ import { currentTask, tskIsOomVictim } from "../../task/task.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
 import { trace } from "../../trace/ring.ts";
 import { EINTR } from "../errno.ts";
+import { KILLER_V4_9 } from "../killer-rules.ts";
 import type { Protocol } from "./protocol.ts";
 
 const SKIP_VMAS = VM_LOCKED | VM_HUGETLB | VM_PFNMAP;
@@ -85,6 +86,7 @@ export const hockoV2: Protocol = {
   hasMrelease: false,
   mreleaseSafe: false,
   reaperDelayUs: 0,
+  killer: KILLER_V4_9,
   bugs: ["B3"],
   brokenOnPurpose: false,
   exitMmap: exitMmapHockoV2,

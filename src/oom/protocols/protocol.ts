@@ -2,6 +2,7 @@
 
 import type { Cpu, Steps } from "../../arena/cpu.ts";
 import type { TraversalOrder } from "../../mm/traversal/order.ts";
+import type { KillerRules } from "../killer-rules.ts";
 
 /** Both sides of one kernel version, in one file, so that their lock orders are read side by side. */
 export interface Protocol {
@@ -22,6 +23,8 @@ export interface Protocol {
   readonly mreleaseSafe: boolean;
   /** Delay between kill and reaping by the kthread, in emulated microseconds (OOM_REAPER_DELAY since v5.18). */
   readonly reaperDelayUs: number;
+  /** How the OOM killer of that version chooses and waits. */
+  readonly killer: KillerRules;
   /** Bugs of kernel-facts section 6 that it is known for. */
   readonly bugs: readonly string[];
   /** True for a mutation: a lock or check taken out to show what it is for. */

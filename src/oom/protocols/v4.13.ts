@@ -23,6 +23,7 @@ import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../.
 import { trace } from "../../trace/ring.ts";
 import { EINTR, ESRCH } from "../errno.ts";
 import { OOM_LOCK, OomGlobals } from "../globals.ts";
+import { KILLER_V4_9 } from "../killer-rules.ts";
 import { mmputAsync } from "../victim.ts";
 import type { Protocol } from "./protocol.ts";
 
@@ -85,6 +86,7 @@ export const v413: Protocol = {
   hasMrelease: false,
   mreleaseSafe: true,
   reaperDelayUs: 0,
+  killer: KILLER_V4_9,
   bugs: ["B1"],
   brokenOnPurpose: false,
   exitMmap: exitMmapV413,

@@ -36,6 +36,7 @@ import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../.
 import { trace } from "../../trace/ring.ts";
 import { EINTR } from "../errno.ts";
 import { OOM_LOCK, OomGlobals } from "../globals.ts";
+import { KILLER_V4_9 } from "../killer-rules.ts";
 import type { Protocol } from "./protocol.ts";
 
 const SKIP_VMAS = VM_LOCKED | VM_HUGETLB | VM_PFNMAP;
@@ -95,6 +96,7 @@ export const v417: Protocol = {
   hasMrelease: false,
   mreleaseSafe: false,
   reaperDelayUs: 0,
+  killer: KILLER_V4_9,
   bugs: ["B15"],
   brokenOnPurpose: false,
   exitMmap: exitMmapV417,

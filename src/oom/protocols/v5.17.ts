@@ -35,6 +35,7 @@ import { RULES_MODERN } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
 import { trace } from "../../trace/ring.ts";
 import { EINTR } from "../errno.ts";
+import { KILLER_V5_9 } from "../killer-rules.ts";
 import type { Protocol } from "./protocol.ts";
 
 const SKIP_VMAS = VM_LOCKED | VM_HUGETLB | VM_PFNMAP;
@@ -86,6 +87,7 @@ export const v517: Protocol = {
   hasMrelease: true,
   mreleaseSafe: true,
   reaperDelayUs: 0,
+  killer: KILLER_V5_9,
   bugs: ["B23"],
   brokenOnPurpose: false,
   exitMmap: exitMmapV517,

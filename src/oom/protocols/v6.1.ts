@@ -29,6 +29,7 @@ import { RULES_MODERN } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
 import { trace } from "../../trace/ring.ts";
 import { EINTR } from "../errno.ts";
+import { KILLER_V5_9 } from "../killer-rules.ts";
 import { OOM_REAPER_DELAY_US, type Protocol } from "./protocol.ts";
 
 const SKIP_VMAS = VM_HUGETLB | VM_PFNMAP;
@@ -80,6 +81,7 @@ export const v61: Protocol = {
   hasMrelease: true,
   mreleaseSafe: true,
   reaperDelayUs: OOM_REAPER_DELAY_US,
+  killer: KILLER_V5_9,
   bugs: [],
   brokenOnPurpose: false,
   exitMmap: exitMmapV61,
