@@ -109,6 +109,8 @@ static inline Addr frameAddress(const Cpu *cpu, int32_t pfn) { return framesOf(c
 static inline int32_t frameRefs(int32_t countWord) { return countWord & FRAME_REF_MASK; }
 static inline int32_t frameRmaps(int32_t countWord) { return countWord >> FRAME_RMAP_SHIFT; }
 static inline bool linkIsTail(int32_t link) { return (uint32_t)link >> LINK_TYPE_SHIFT == PAGE_TYPE_TAIL; }
+/* Page cache, swap slot or device: the twin knows none of them. */
+static inline bool linkIsForeign(int32_t link) { return (uint32_t)link >> LINK_TYPE_SHIFT > PAGE_TYPE_TAIL; }
 static inline bool linkSingle(int32_t link) { return (link & LINK_SINGLE_MASK) == 0; }
 static inline int32_t linkOrder(int32_t link) { return (int32_t)((uint32_t)link >> LINK_ORDER_SHIFT) & LINK_ORDER_MASK; }
 static int32_t folioHead(const Cpu *cpu, int32_t pfn);

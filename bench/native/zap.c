@@ -60,6 +60,7 @@ static int32_t zapLocked(const Cpu *cpu, Addr mm, Addr table, int32_t first, int
       store(cpu, entries + index, 0);
       folioRemoveRmap(cpu, pfn, 1);
     } else {
+      if (linkIsForeign(words[frames + (Addr)pfn * Frame_WORDS + Frame_link])) fault("zapLocked: no anonymous page");
       run = folioRun(cpu, entries + index, pfn, stop - index);
       for (int32_t i = 0; i < run; i++) store(cpu, entries + index + i, 0);
       folioRemoveRmap(cpu, folioHead(cpu, pfn), run);
@@ -114,6 +115,7 @@ static void zapTable(const Cpu *cpu, Addr mm, Addr table, int32_t level, Vpn sta
     Vpn border = at - at % span + span;
     Vpn next = end < border ? end : border;
     Addr below = atomicLoad(cpu, table + PageTable_entries + tableIndex(at, level));
+    if (below < 0) fault("zapTable: a huge page");
     if (below != 0) zapTable(cpu, mm, below, level - 1, at, next);
     at = next;
   }

@@ -1,4 +1,4 @@
-/** The invariants that are code, and the look at a machine after a race. I5 and I6 are not among them yet. */
+/** The invariants that are code, and the look at a machine after a race. I5 is not among them yet. */
 
 import { Violation } from "../base/errors.ts";
 import type { MachineMap } from "../machine/memory-map.ts";
@@ -6,6 +6,7 @@ import type { Invariant } from "./invariant.ts";
 import { locksGivenBack, nobodyWaits } from "./locks.ts";
 import { nothingLeft, useAfterFree } from "./objects.ts";
 import { noStaleTranslation, pageAccounting } from "./pages.ts";
+import { noRefilledRead } from "./refill.ts";
 import { flushesDone, reaperLetGo } from "./teardown.ts";
 import { victimsCounted, victimsDequeued } from "./victims.ts";
 
@@ -14,6 +15,7 @@ export const INVARIANTS: readonly Invariant[] = [
   pageAccounting,
   nothingLeft,
   noStaleTranslation,
+  noRefilledRead,
   locksGivenBack,
   nobodyWaits,
   reaperLetGo,

@@ -97,13 +97,6 @@ export function countKinds(mappings: readonly Mapping[]): Pick<MachineShape, "fi
   };
 }
 
-/** Whether the machine has something of these mappings that the C twin does not know. */
-export function onlyAnonymous(mappings: readonly Mapping[]): boolean {
-  return mappings.every(
-    (mapping) => !isFile(mapping) && !isDevice(mapping) && !mapping.swapped?.length && !mapping.huge?.length,
-  );
-}
-
 /** Everything that is in page tables of a mapping: runs as [first page, count], ascending. */
 function entryRuns(mapping: Mapping): [number, number][] {
   const { filePages = NO_RUNS, swapped = NO_RUNS, huge = NO_RUNS } = mapping;

@@ -95,7 +95,7 @@ function* installLocked(cpu: Cpu, mm: number, table: number, vpn: number, pfn: n
   const entry = table + PageTable.entries + tableIndex(vpn, 0);
   for (let i = 0; i < pages; i++) if (load(cpu, entry + i) !== 0) return RACED;
   if (yield* mmFlagSet(cpu, mm, MMF_UNSTABLE)) return VM_FAULT_SIGBUS;
-  noteFreshPage(cpu, mm, vpn);
+  noteFreshPage(cpu, mm, table, vpn);
   if (pages > 1) yield* folioRefAdd(cpu, pfn, pages - 1);
   yield* folioAddRmap(cpu, pfn, pages);
   yield* addMmCounter(cpu, mm, MM_ANONPAGES, pages);

@@ -134,7 +134,7 @@ function* finishFault(
   const unstable = empty && !shared && (yield* mmFlagSet(cpu, mm, MMF_UNSTABLE));
   const map = empty && !unstable;
   if (map) {
-    if (!shared) noteFreshPage(cpu, mm, vpn);
+    if (!shared) noteFreshPage(cpu, mm, table, vpn);
     yield* folioAddRmap(cpu, pfn, 1);
     yield* addMmCounter(cpu, mm, counter, 1);
     store(cpu, entry, (pfn << PTE_SHIFT) | bits);

@@ -35,7 +35,7 @@ import {
   pmdLockOf,
   tableIndex,
 } from "./page-table.ts";
-import { noteFreshPage } from "./refill.ts";
+import { noteFreshPage, noteReaped } from "./refill.ts";
 import { VM_FAULT_DONE, VM_FAULT_FALLBACK, VM_FAULT_OOM, VM_FAULT_SIGBUS } from "./vm-fault.ts";
 import { vmaEnd, vmaStart } from "./vma.ts";
 import { gatherFolio } from "./zap-entry.ts";
@@ -91,7 +91,11 @@ export function* doHugePmdAnonymousPage(cpu: Cpu, mm: number, vma: number, vpn: 
 /** Somebody else was faster. */
 const RACED = -1;
 
-/** Takes the lock, looks at the entry and MMF_UNSTABLE (see `mm/fault`), and maps the folio. */
+/**
+ * Takes the lock, looks at the entry and MMF_UNSTABLE, and maps the folio. Unlike with PTEs, a reaper that sets the flag
+ * after that look may have passed the empty entry by, which it reads without the lock, as the kernel's does. Then the
+ * page stays until exit: memory not reaped, but nobody was shown a refilled page, as none had been reaped here.
+ */
 function* installHuge(cpu: Cpu, mm: number, pmds: number, base: number, pfn: number, deposit: number): Steps<number> {
   const entry = pmds + PageTable.entries + tableIndex(base, 1);
   const lock = pmdLockOf(cpu, mm, pmds);
@@ -99,7 +103,7 @@ function* installHuge(cpu: Cpu, mm: number, pmds: number, base: number, pfn: num
   let result = (yield* atomicLoad(cpu, entry)) === 0 ? VM_FAULT_DONE : RACED;
   if (result === VM_FAULT_DONE && (yield* mmFlagSet(cpu, mm, MMF_UNSTABLE))) result = VM_FAULT_SIGBUS;
   if (result === VM_FAULT_DONE) {
-    noteFreshPage(cpu, mm, base);
+    noteFreshPage(cpu, mm, pmds, base);
     yield* folioAddRmap(cpu, pfn, 1);
     yield* depositTable(cpu, mm, pmds, deposit);
     yield* addMmCounter(cpu, mm, MM_ANONPAGES, HPAGE_PMD_NR);
@@ -177,6 +181,7 @@ export function* zapHugePmd(
 /** Clears a huge entry and queues its folio; returns 0. Caller holds pmd_lock. */
 function* clearHuge(cpu: Cpu, mm: number, pmds: number, entry: number, huge: number): Steps<number> {
   const pfn = hugePfn(huge);
+  noteReaped(cpu, mm, pmds);
   yield* atomicStore(cpu, entry, 0);
   yield* folioRemoveRmap(cpu, pfn, 1);
   if (isHugetlb(huge)) yield* fetchAdd(cpu, mm + Mm.hugetlbUsage, -HPAGE_PMD_NR);

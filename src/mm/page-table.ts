@@ -46,6 +46,8 @@ export const PageTable = struct(
     nextFree: 1,
     /** Level 1: first of the level-0 tables put aside for splitting its huge pages. Guarded by lock (`mm/huge-pmd`). */
     deposit: 1,
+    /** CHECKED: 1 once something was zapped from it in an unstable mm (`mm/refill`). The checker's own. */
+    reaped: 1,
     /** Guards the PTEs of a level-0 table, and `present`; the entries and `deposit` of a level-1 table. */
     lock: { words: Spinlock.WORDS, align: CACHE_LINE },
     /** Level 0, unless every PTE has its own lock: entries that are not 0. Beside the lock, so it comes with it. */

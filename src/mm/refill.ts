@@ -9,17 +9,26 @@
 import type { Cpu } from "../arena/cpu.ts";
 import { Violation } from "../base/errors.ts";
 import { CpuSync, SIGKILL_BIT } from "../sync/cpu-sync.ts";
+import { GRANULARITY_PTE, MmGlobals, setting } from "./globals.ts";
 import { MMF_UNSTABLE, Mm } from "./mm-struct.ts";
+import { PageTable } from "./page-table.ts";
 import { readVpn, storeVpn } from "./vpn.ts";
 
-/**
- * A fault is about to map a page of zeros, or of the file, at `vpn` of a private mapping. Called under the lock of the
- * entry, after the fault's own look at MMF_UNSTABLE, whatever that was worth.
- */
-export function noteFreshPage(cpu: Cpu, mm: number, vpn: number): void {
+/** Something was zapped from `table`, whose lock the caller holds. */
+export function noteReaped(cpu: Cpu, mm: number, table: number): void {
   if (!CHECKED) return;
+  if (((cpu.words[mm + Mm.flags] as number) & MMF_UNSTABLE) !== 0) cpu.words[table + PageTable.reaped] = 1;
+}
+
+/**
+ * A fault maps a page of zeros, or of the file, at `vpn` of a private mapping, whose entry is in `table`. Called under the
+ * table's lock: who comes after a reaper's use of that lock has to know of MMF_UNSTABLE, and must not be here. Where
+ * each PTE has a lock of its own, a table says nothing of one entry, and nothing is noted.
+ */
+export function noteFreshPage(cpu: Cpu, mm: number, table: number, vpn: number): void {
+  if (!CHECKED || setting(cpu, MmGlobals.lockGranularity) === GRANULARITY_PTE) return;
   const { words } = cpu;
-  if (((words[mm + Mm.flags] as number) & MMF_UNSTABLE) === 0 || words[mm + Mm.refilled] === 1) return;
+  if (words[table + PageTable.reaped] !== 1 || words[mm + Mm.refilled] === 1) return;
   words[mm + Mm.refilled] = 1;
   storeVpn(cpu, mm + Mm.refilledVpn, vpn);
 }

@@ -33,6 +33,7 @@ import {
   tableIndex,
   tableIsEmpty,
 } from "./page-table.ts";
+import { noteReaped } from "./refill.ts";
 import { subtractZapRss, zapEntries } from "./zap-entry.ts";
 import { ZAP_WAIT } from "./zap-mode.ts";
 
@@ -140,6 +141,7 @@ function* zapLocked(cpu: Cpu, mm: number, table: number, first: number, last: nu
     store(cpu, cpu.gather + MmuGather.needFlush, 1);
     count(cpu, CpuMm.ptesZapped, own + others);
     notePresent(cpu, table, -own - others);
+    noteReaped(cpu, mm, table);
     if (others > 0) own += yield* subtractZapRss(cpu, mm);
     if (own > 0) yield* addMmCounter(cpu, mm, MM_ANONPAGES, -own);
   }

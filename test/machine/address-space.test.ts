@@ -3,15 +3,18 @@ import { describe, expect, it } from "vitest";
 import { runToEnd } from "../../src/arena/mem.ts";
 import {
   buildAddressSpace,
+  countKinds,
   countPresent,
   countTables,
   type FrameOrder,
   type Mapping,
 } from "../../src/machine/address-space.ts";
+import type { MachineShape } from "../../src/machine/shape.ts";
 import { MmGlobals } from "../../src/mm/globals.ts";
 import { Mm } from "../../src/mm/mm-struct.ts";
 import { Frame } from "../../src/mm/page.ts";
-import { VM_WRITE } from "../../src/mm/vma.ts";
+import { VM_HUGETLB, VM_PFNMAP, VM_SHARED, VM_WRITE } from "../../src/mm/vma.ts";
+import { counters, endAll, readKinds } from "../mm/kinds.ts";
 import {
   emptyMm,
   endMm,
@@ -23,6 +26,7 @@ import {
   type MmMachine,
   mappedPages,
   mmMachine,
+  pagesInUse,
   presentPages,
   readPtes,
   refs,
@@ -148,6 +152,59 @@ describe("buildAddressSpace", () => {
     expect(() => build(mmMachine(), [full(0, 9), full(8, 1)])).toThrow("mapping 1 does not fit");
     expect(() => build(mmMachine({ tables: 2 }), [full(0, 1)])).toThrow(
       "buildAddressSpace: fault at page 0 failed with 1",
+    );
+  });
+});
+
+describe("mappings of other kinds", () => {
+  const T = 512;
+  const SHARED = VM_WRITE | VM_SHARED;
+  const KINDS: readonly Mapping[] = [
+    { startVpn: 0x10, pages: 8, flags: VM_WRITE, present: [0, 2], swapped: [2, 1, 5, 2] },
+    { startVpn: 0x20, pages: 8, flags: VM_WRITE, present: [6, 1], filePages: [0, 4] },
+    { startVpn: 0x30, pages: 8, flags: SHARED, present: [], filePages: [1, 2], shmem: true },
+    { startVpn: 0x40, pages: 4, flags: VM_WRITE | VM_PFNMAP, present: "all" },
+    { startVpn: T, pages: 3 * T, flags: VM_WRITE, present: [0, 3, 2 * T, 1], huge: [T, T] },
+    { startVpn: 4 * T, pages: 2 * T, flags: SHARED | VM_HUGETLB, present: [], huge: [0, 2 * T] },
+  ];
+
+  it("come to what was counted before, of each kind, and go without a trace", () => {
+    for (const frames of ["sequential", "random"] as const) {
+      const kinds = countKinds(KINDS);
+      expect(kinds).toEqual({ files: 2, filePages: 16, swapSlots: 3 });
+      const m = mmMachine({ frames: 4096, tables: 32, ...kinds });
+      const mm = build(m, KINDS, frames);
+      expect(counters(m, mm)).toEqual({ anon: 2 + 1 + 4 + T, file: 4, shmem: 2, swap: 3, hugetlb: 2 * T });
+      expect(countPresent(KINDS)).toBe(2 + 1 + 4 + T + 4 + 2 + 2 * T);
+      expect(inUse(m, MmGlobals.tables)).toBe(countTables(KINDS, 4));
+      expect(pagesInUse(m)).toBe(countPresent(KINDS) + countTables(KINDS, 4));
+      const at = (vpn: number): string | undefined => readKinds(m, mm).get(vpn);
+      expect([0x11, 0x12, 0x13, 0x23, 0x26, 0x31, 0x43].map(at)).toEqual([
+        "anon",
+        "swap",
+        undefined,
+        "file",
+        "anon",
+        "shmem",
+        "device",
+      ]);
+      expect([T, 2 * T, 3 * T, 4 * T].map(at)).toEqual(["anon", "huge", "anon", "hugetlb"]);
+      expect(endAll(m, mm)).toEqual({});
+      expect(faultsOf(m)).toEqual([]);
+    }
+  });
+
+  it("say what they lack", () => {
+    const lacking = (mapping: Partial<Mapping>, shape: Partial<MachineShape>): (() => number) => {
+      const one = { startVpn: T, pages: T, flags: VM_WRITE, present: [], ...mapping };
+      return () => build(mmMachine({ frames: 600, ...countKinds([one]), ...shape }), [one]);
+    };
+    expect(lacking({ swapped: [0, 2] }, { swapSlots: 1 })).toThrow(`no swap slot for page ${T + 1}`);
+    expect(lacking({ filePages: [0, 2] }, { filePages: 1 })).toThrow("mapping 0 does not fit the machine");
+    expect(lacking({ huge: [0, 8] }, {})).toThrow(`8 pages at ${T} are no huge pages`);
+    expect(lacking({ huge: [0, T] }, {})).toThrow(`huge page at page ${T} failed with 2048`);
+    expect(lacking({ present: "all", flags: VM_PFNMAP }, { tables: 2 })).toThrow(
+      `no table for the device at page ${T}`,
     );
   });
 });

@@ -8,7 +8,7 @@ import type { Mapping } from "../../src/machine/address-space.ts";
 import { findOrder, findProtocol } from "../../src/machine/roles.ts";
 import { type MachineShape, TOY_SHAPE } from "../../src/machine/shape.ts";
 import { setMmFlag } from "../../src/mm/mm.ts";
-import { MMF_OOM_REAP_QUEUED, MMF_OOM_SKIP, Mm } from "../../src/mm/mm-struct.ts";
+import { MMF_OOM_REAP_QUEUED, MMF_OOM_SKIP, MMF_OOM_VICTIM, Mm } from "../../src/mm/mm-struct.ts";
 import { allocPages, GFP_KERNEL, GFP_NOWAIT, putPage } from "../../src/mm/page-alloc.ts";
 import { VM_WRITE } from "../../src/mm/vma.ts";
 import { INELIGIBLE, oomBadness } from "../../src/oom/badness.ts";
