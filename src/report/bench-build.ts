@@ -3,16 +3,19 @@
 import type { RawBench, RawBlock, RawNative } from "../run/bench/record.ts";
 import { blockComparisons, summarise } from "./bench-metrics.ts";
 import { BENCH_SCHEMA, type BenchBlock, type BenchResult, type NativeTwin } from "./bench-result.ts";
+import { growthOf } from "./growth.ts";
 import { compare } from "./stats.ts";
 
 export function buildBenchResult(raw: RawBench): BenchResult {
   const { seed, cpuTime } = raw;
   const blocks = (list: readonly RawBlock[]): BenchBlock[] => list.map((block) => buildBlock(block, seed));
+  const measured = blocks(raw.blocks);
   return {
     schema: BENCH_SCHEMA,
     ...raw,
     cpuTime: { ...cpuTime, resolutionNs: cpuTime.source === "not available" ? null : cpuTime.resolutionNs },
-    blocks: blocks(raw.blocks),
+    blocks: measured,
+    growth: growthOf(measured),
     granularity: blocks(raw.granularity),
     allocators: blocks(raw.allocators),
     native: buildNative(raw.native, seed),

@@ -11,7 +11,7 @@ import { MAX_CPUS } from "../task/task.ts";
 import type { Kernel } from "./kernel-variant.ts";
 import type { TwinStage } from "./native-twin.ts";
 import type { Assignment, CpuResult, Crew, TrialResult } from "./parallel.ts";
-import type { ActorSample, LockSample, Role, StallSample, TrialSample } from "./samples.ts";
+import type { ActorSample, LockSample, Role, StagingSample, StallSample, TrialSample } from "./samples.ts";
 
 export interface RaceOptions {
   readonly mappings: readonly Mapping[];
@@ -64,19 +64,35 @@ export class RaceHost {
   readonly options: RaceOptions;
   readonly map: MachineMap;
   readonly words: Int32Array;
+  /** What the first boot and build took; real time, nothing of it emulated. */
+  readonly staging: StagingSample;
   readonly #kernel: Kernel;
   readonly #snapshot: Int32Array | undefined;
   #staged: StagedRace;
+  /** Nothing has run since the race was staged. */
+  #fresh = true;
 
   /** Boots a machine and stages the race in it; the arena is as at the start barrier. */
   constructor(kernel: Kernel, options: RaceOptions) {
     this.#kernel = kernel;
     this.options = options;
+    const startedAt = performance.now();
     const { map, words } = kernel.bootMachine(shapeFor(kernel, options));
+    const bootedAt = performance.now();
     this.map = map;
     this.words = words;
     this.#staged = this.#stage();
+    this.staging = {
+      arenaBytes: words.byteLength,
+      bootNs: (bootedAt - startedAt) * 1e6,
+      buildNs: (performance.now() - bootedAt) * 1e6,
+    };
     this.#snapshot = words.byteLength <= MAX_SNAPSHOT_BYTES ? words.slice() : undefined;
+  }
+
+  /** Whether a reset is a copy, and not another boot and build. */
+  get resetsByCopy(): boolean {
+    return this.#snapshot !== undefined;
   }
 
   /** Frames of the victim. */
@@ -118,9 +134,9 @@ export class RaceHost {
     });
   }
 
-  /** `reset` and `run`. */
+  /** `reset`, unless nothing has run yet, and `run`. */
   async trial(crew: Crew, order: string | null): Promise<TrialSample> {
-    this.reset();
+    if (!this.#fresh) this.reset();
     return this.run(crew, order);
   }
 
@@ -129,9 +145,11 @@ export class RaceHost {
    * the first Violation, or with what the crew rejects with.
    */
   async run(crew: Crew, order: string | null): Promise<TrialSample> {
+    this.#fresh = false;
     const result = await crew.trial(this.#assignments(order));
     const unusedPin = order === null && this.options.reaper === "mrelease" ? this.#staged.mm : 0;
     const actors = this.#actors(result);
+    const teardownNs = this.#tornDownNs() - result.releaseNs;
     const boot = this.#kernel.cpuOf(this.words, this.map, VICTIM, this.#kernel.soloPort());
     this.#kernel.runToEnd(this.#kernel.endRace(boot, unusedPin, this.#staged.hog));
     const [broken] = this.#kernel.findViolations(this.words, this.map);
@@ -140,9 +158,16 @@ export class RaceHost {
     return {
       seed: this.options.seed,
       phaseNs: Math.max(...racers.map((actor) => actor.wallNs)),
+      teardownNs,
       pages: racers.reduce((sum, actor) => sum + actor.pages, 0),
       actors,
     };
+  }
+
+  /** When the victim had exited and both sides had left their last VMA, on the CPUs' clock. */
+  #tornDownNs(): number {
+    const [victim, reaper] = [VICTIM, REAPER].map((id) => this.#kernel.readFigures(this.words, this.map, id));
+    return Math.max(victim?.finishedNs ?? 0, reaper?.leftLastVmaNs ?? 0);
   }
 
   #assignments(order: string | null): Assignment[] {

@@ -101,13 +101,17 @@ async function measureAll(context: BenchContext, request: BenchRequest, findings
   findings.timers = scale;
   await context.setTimerRate(rate);
   for (const layout of layouts) {
-    for (const frames of FRAME_ORDERS) {
+    for (const frames of request.frames) {
       findings.blocks.push(await measureBlock(context, blockRequest(request, sizes, layout, frames)));
     }
   }
   if (findings.blocks.some((block) => block.state === "broken")) {
     findings.native = { state: "absent", reason: NOTHING_MORE };
     findings.notes.push(NOTHING_MORE);
+    return;
+  }
+  if (request.layoutsOnly) {
+    findings.native = { state: "absent", reason: "--layouts-only" };
     return;
   }
   if (request.smaps === null) await measureSides(context, request, sizes, findings);
@@ -189,12 +193,14 @@ const FIXED_VMAS = ["self", "one-vma"];
 function shapesOf(name: string, request: BenchRequest, sizes: Sizes): { pages?: number; vmas?: number }[] {
   const alone = request.layouts.length === 1;
   const pages = alone || !FIXED_PAGES.includes(name) ? request.pages : [];
-  const vmas = alone || !FIXED_VMAS.includes(name) ? request.vmas : null;
+  const vmas = alone || !FIXED_VMAS.includes(name) ? request.vmas : [];
   const own = FIXED_PAGES.includes(name) ? null : sizes.pages;
-  return (pages.length > 0 ? pages : [own]).map((size) => {
+  return (pages.length > 0 ? pages : [own]).flatMap((size) => {
     const small = request.quick && size !== null && !FIXED_VMAS.includes(name) ? Math.ceil(size / PTRS_PER_PTE) : null;
-    const count = vmas ?? small;
-    return { ...(size !== null && { pages: size }), ...(count !== null && { vmas: count }) };
+    return (vmas.length > 0 ? vmas : [small]).map((count) => ({
+      ...(size !== null && { pages: size }),
+      ...(count !== null && { vmas: count }),
+    }));
   });
 }
 
@@ -204,9 +210,13 @@ function scalingNotes(blocks: readonly RawBlock[]): string[] {
   return measured.flatMap((block) => {
     const larger = measured
       .filter((other) => sameButLarger(block, other))
-      .sort((a, b) => a.layout.presentPages - b.layout.presentPages)[0];
+      .sort((a, b) => a.layout.presentPages - b.layout.presentPages || moreVmas(block, a) - moreVmas(block, b))[0];
     return larger === undefined ? [] : [scalingNote(block, larger)];
   });
+}
+
+function moreVmas(block: MeasuredRawBlock, other: MeasuredRawBlock): number {
+  return Math.abs(other.layout.vmas - block.layout.vmas);
 }
 
 function sameButLarger(block: MeasuredRawBlock, other: MeasuredRawBlock): boolean {
