@@ -2,6 +2,7 @@
 
 import { type Command, Option } from "commander";
 import { UsageError } from "../base/errors.ts";
+import { FRAME_ORDERS, type FrameOrder } from "../machine/address-space.ts";
 import { TRAVERSAL_ORDERS } from "../mm/traversal/index.ts";
 import { PROTOCOLS } from "../oom/protocols/index.ts";
 import { buildBenchResult } from "../report/bench-build.ts";
@@ -25,12 +26,14 @@ interface BenchFlags extends ActorFlags {
   readonly layout: readonly string[];
   readonly smaps?: string;
   readonly pages: readonly number[];
-  readonly vmas?: number;
+  readonly vmas: readonly number[];
+  readonly frames: readonly FrameOrder[];
   readonly protocol: VariantChoice;
   readonly order: readonly VariantChoice[];
   readonly pairs?: number;
   readonly seed: number;
   readonly hz?: number;
+  readonly layoutsOnly?: boolean;
   readonly quick?: boolean;
   readonly json?: string;
 }
@@ -66,14 +69,18 @@ export function addBench(program: Command): void {
   );
   setHelpPage(command, {
     groups: {
-      "The victim": ["--layout", "--smaps", "--pages", "--vmas"],
+      "The victim": ["--layout", "--smaps", "--pages", "--vmas", "--frames"],
       "The race": ["--protocol", "--order", ...ACTOR_OPTIONS],
-      "The measuring": ["--pairs", "--seed", "--hz", "--quick"],
+      "The measuring": ["--pairs", "--seed", "--hz", "--layouts-only", "--quick"],
     },
     examples: [
       ["oomrace bench --layout vmas-2m --order forward,reverse,skip-busy", "Three orders on one layout"],
       ["oomrace bench --smaps 1234 --reaper mrelease", "As if process 1234 were killed and reaped by its manager"],
       ["oomrace bench --layout vmas-2m --pages 2^21,2^22,2^23,2^24 --pairs 5", "How the time grows with the size"],
+      [
+        "oomrace bench --layout vmas-2m --pages 2^28 --vmas 2^19 --frames sequential --order reverse --pairs 1 --layouts-only",
+        "A victim of 1 TiB",
+      ],
       ["oomrace bench --protocol ./mine.ts --order forward,./my-order.ts", "A protocol and an order of your own"],
       ["oomrace bench --quick --json - | jq '.blocks[0].comparisons'", "The result for other programs"],
     ],
@@ -94,7 +101,16 @@ function addVictimOptions(command: Command): void {
         .argParser(wholeNumbers("--pages", 1))
         .default([], "the layout's own"),
     )
-    .option("--vmas <n>", "VMAs, where the layout leaves their number open", wholeNumber("--vmas", 1));
+    .addOption(
+      new Option("--vmas <list>", "VMAs, where the layout leaves their number open; several for a sweep")
+        .argParser(wholeNumbers("--vmas", 1))
+        .default([], "the layout's own"),
+    )
+    .addOption(
+      new Option("--frames <list>", `frames of neighbouring pages: ${FRAME_ORDERS.join(", ")}`)
+        .argParser(listOf("--frames", FRAME_ORDERS))
+        .default(FRAME_ORDERS, "both"),
+    );
 }
 
 function addRaceOptions(command: Command): void {
@@ -126,6 +142,7 @@ function addMeasuringOptions(command: Command): void {
       "kernel seconds in a real second (default: as many as let both unmap equally much)",
       positiveNumber("--hz"),
     )
+    .option("--layouts-only", "leave out what is measured beside the layouts: granularities, allocators, costs, C")
     .option("--quick", "smoke size: seconds, and figures of no worth");
 }
 
@@ -146,7 +163,7 @@ function checkContradictions(command: Command, flags: BenchFlags): void {
 
 async function toRequest(flags: BenchFlags): Promise<{ request: BenchRequest; modules: readonly string[] }> {
   const { protocol, orders, files } = await resolveVariants(flags.protocol, flags.order);
-  const { pages, quick = false, seed } = flags;
+  const { pages, vmas, frames, layoutsOnly = false, quick = false, seed } = flags;
   const request: BenchRequest = {
     protocol,
     orders,
@@ -154,7 +171,9 @@ async function toRequest(flags: BenchFlags): Promise<{ request: BenchRequest; mo
     layouts: flags.layout,
     smaps: flags.smaps ?? null,
     pages,
-    vmas: flags.vmas ?? null,
+    vmas,
+    frames,
+    layoutsOnly,
     pairs: flags.pairs ?? (quick ? QUICK_PAIRS : DEFAULT_PAIRS),
     hz: flags.hz ?? null,
     quick,

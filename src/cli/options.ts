@@ -44,12 +44,9 @@ export function share(option: string): (text: string) => number {
 }
 
 /** Words separated by commas, each of them known; none twice. */
-export function listOf(option: string, known: readonly string[]): (text: string) => string[] {
-  return (text) => {
-    const words = text.split(",").map((word) => word.trim());
-    for (const word of words) oneOf(option, known)(word);
-    return [...new Set(words)];
-  };
+export function listOf<T extends string>(option: string, known: readonly T[]): (text: string) => T[] {
+  const parse = oneOf(option, known);
+  return (text) => [...new Set(text.split(",").map((word) => parse(word.trim())))];
 }
 
 /** One of the known words; `or` names what else the option takes. */

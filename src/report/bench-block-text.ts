@@ -2,7 +2,7 @@
 
 import type { BenchBlock, ComparisonResult, MeasuredBlock, VariantResult } from "./bench-result.ts";
 import { renderComparisons } from "./comparison-table.ts";
-import { formatCount, formatCounted, formatNs, formatRate, formatShare } from "./format.ts";
+import { formatBytes, formatCount, formatCounted, formatNs, formatRate, formatShare } from "./format.ts";
 import { renderStalls } from "./stall-table.ts";
 import { containsOne } from "./stats.ts";
 import { type Column, left, renderTable, right, type TableOptions } from "./table.ts";
@@ -24,6 +24,7 @@ export const RACE_COLUMNS: readonly Column[] = [
 /** Each side for itself. */
 const SIDE_COLUMNS: readonly Column[] = [
   left("walk"),
+  right("teardown"),
   right("victim time"),
   right("CPU"),
   right("reaper time"),
@@ -50,7 +51,15 @@ export function renderBlock(block: BenchBlock, heading: string, options: BlockOp
   ];
   if (block.comparisons.length > 0) tables.push(renderComparisons(block.comparisons, indented));
   const notes = [...blockNotes(block).filter((note) => !said.includes(note)), ...findings(block)];
-  return `${heading}\n${tables.join("\n\n")}${notes.map((note) => `\n${renderNote(note, 2)}`).join("")}`;
+  return `${heading}\n${stagingLine(block)}\n${tables.join("\n\n")}${notes.map((note) => `\n${renderNote(note, 2)}`).join("")}`;
+}
+
+/** "setup 1.03 s (boot 3.00 ms, build 1.03 s), arena 76.0 MiB, process so far at most 180 MiB" */
+function stagingLine({ staging: { arenaBytes, bootNs, buildNs }, peakRssBytes }: MeasuredBlock): string {
+  return (
+    `  setup ${formatNs(bootNs + buildNs)} (boot ${formatNs(bootNs)}, build ${formatNs(buildNs)}); ` +
+    `arena ${formatBytes(arenaBytes)}, process so far at most ${formatBytes(peakRssBytes)}`
+  );
 }
 
 export function renderNote(note: string, indent: number): string {
@@ -92,6 +101,7 @@ export function raceRow({ name, summary }: VariantResult): string[] {
 function sideRow({ name, summary, order }: VariantResult): string[] {
   return [
     name,
+    formatNs(summary.teardownNs),
     formatNs(summary.victimWallNs),
     orDash(summary.victimCpuNs, formatNs),
     orDash(summary.reaperWallNs, formatNs),

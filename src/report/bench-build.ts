@@ -3,6 +3,7 @@
 import type { RawBench, RawBlock, RawNative } from "../run/bench/record.ts";
 import { blockComparisons, summarise } from "./bench-metrics.ts";
 import { BENCH_SCHEMA, type BenchBlock, type BenchResult, type NativeTwin } from "./bench-result.ts";
+import { growthOf } from "./growth.ts";
 import { buildMrelease } from "./mrelease-build.ts";
 import { compare } from "./stats.ts";
 
@@ -15,6 +16,7 @@ export function buildBenchResult(raw: RawBench): BenchResult {
     ...raw,
     cpuTime: { ...cpuTime, resolutionNs: cpuTime.source === "not available" ? null : cpuTime.resolutionNs },
     blocks: measured,
+    growth: growthOf(measured),
     granularity: blocks(raw.granularity),
     allocators: blocks(raw.allocators),
     native: buildNative(raw.native, seed),

@@ -64,6 +64,7 @@ export function summarise(trials: readonly TrialSample[]): VariantSummary {
     medianOrNull(trials.map((trial) => sideValue(trial, role, of)));
   return {
     phaseNs: middle((trial) => trial.phaseNs),
+    teardownNs: middle((trial) => trial.teardownNs),
     pagesPerSecond: middle((trial) => (trial.pages * 1e9) / trial.phaseNs),
     victimWallNs: side("victim", longest) ?? 0,
     reaperWallNs: side("reaper", longest),

@@ -17,11 +17,12 @@ import type {
 } from "../run/bench/record.ts";
 import type { MachineInfo } from "../run/cpu-info.ts";
 import type { CpuTimeSource } from "../run/messages.ts";
+import type { StagingSample } from "../run/samples.ts";
 import type { Comparison } from "./stats.ts";
 
 export type { BenchOptions, BlockSetup, Cost, LayoutSummary, LockOperation, TimerScale } from "../run/bench/record.ts";
 export type { AloneKill, MreleaseError, MreleasePair, ReapedKill } from "../run/native-mrelease.ts";
-export type { ActorSample, LockSample, Role, StallSample, TrialSample } from "../run/samples.ts";
+export type { ActorSample, LockSample, Role, StagingSample, StallSample, TrialSample } from "../run/samples.ts";
 
 export const BENCH_SCHEMA = "oomrace.bench/1";
 
@@ -32,6 +33,7 @@ export const MMAP_LOCK_NAME = "mmap_lock";
 /** Medians over the trials of a variant. Lock figures are sums over victim and reaper unless a side is named. */
 export interface VariantSummary {
   readonly phaseNs: number;
+  readonly teardownNs: number;
   readonly pagesPerSecond: number;
   readonly victimWallNs: number;
   readonly reaperWallNs: number | null;
@@ -74,6 +76,8 @@ export type BenchBlock =
       readonly state: "measured";
       readonly setup: BlockSetup;
       readonly layout: LayoutSummary;
+      readonly staging: StagingSample;
+      readonly peakRssBytes: number;
       readonly pairs: number;
       readonly variants: readonly VariantResult[];
       readonly comparisons: readonly ComparisonResult[];
@@ -82,6 +86,21 @@ export type BenchBlock =
   | BlockWithoutFigures;
 
 export type MeasuredBlock = Extract<BenchBlock, { state: "measured" }>;
+
+/** One size of a sweep. */
+export interface GrowthPoint {
+  readonly layout: string;
+  readonly frames: BlockSetup["frames"];
+  readonly pages: number;
+  readonly vmas: number;
+  /** Boot and build. */
+  readonly setupNs: number;
+  /** Alone, median. */
+  readonly teardownNs: number;
+  /** Times what the size before took; null for the first, and where not everything is at least as large. */
+  readonly setupTimes: number | null;
+  readonly teardownTimes: number | null;
+}
 
 export interface NativeRow extends RawNativeRow {
   /** Speed of oomrace / speed of C. */
@@ -139,6 +158,8 @@ export interface BenchResult {
     readonly resolutionNs: number | null;
   };
   readonly blocks: readonly BenchBlock[];
+  /** Sizes of the layouts that were measured in several, in the order of the blocks. */
+  readonly growth: readonly GrowthPoint[];
   /** The same block with a lock per mm, per PTE table, per PTE. */
   readonly granularity: readonly BenchBlock[];
   /** With allocators stalling on watermarks. */

@@ -7,6 +7,7 @@ import type { BenchBlock, BenchResult, Cost, LockOperation, NativeTwin } from ".
 import { formatInterval } from "./comparison-table.ts";
 import { formatBytes, formatCount, formatCounted, formatNs, formatNumber, formatRate, formatRatio } from "./format.ts";
 import { renderGranularity } from "./granularity-text.ts";
+import { renderGrowth } from "./growth.ts";
 import { headline, storyOf } from "./headline.ts";
 import { renderLockTable } from "./lock-table.ts";
 import { renderMrelease } from "./mrelease-text.ts";
@@ -27,6 +28,11 @@ export function renderBench(result: BenchResult, options: RenderOptions = {}): s
     header(result, common),
     story === undefined ? "" : bold(headline(story)),
     ...renderBlocks(result.blocks, common, (block) => bold(blockTitle(block)), options),
+    renderGrowth(
+      result.growth,
+      bold("Growth with the size: setup (boot and build), teardown (solo, medians)"),
+      options,
+    ),
     ...lockSection(result, options),
     ...granularity(result, bold, options),
     ...renderBlocks(result.allocators, common, (block) => bold(`With allocators: ${blockTitle(block)}`), options),

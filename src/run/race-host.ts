@@ -13,7 +13,7 @@ import type { DrainedRing, TraceRecord } from "../trace/ring.ts";
 import type { Kernel } from "./kernel-variant.ts";
 import type { TwinStage } from "./native-twin.ts";
 import type { Assignment, CpuResult, Crew, TrialResult } from "./parallel.ts";
-import type { ActorSample, LockSample, Role, StallSample, TrialSample } from "./samples.ts";
+import type { ActorSample, LockSample, Role, StagingSample, StallSample, TrialSample } from "./samples.ts";
 
 export interface RaceOptions {
   readonly mappings: readonly Mapping[];
@@ -83,23 +83,39 @@ export class RaceHost {
   readonly options: RaceOptions;
   readonly map: MachineMap;
   readonly words: Int32Array;
+  /** What the first boot and build took; real time, nothing of it emulated. */
+  readonly staging: StagingSample;
   readonly #kernel: Kernel;
   readonly #snapshot: Int32Array | undefined;
   #staged: StagedRace;
+  /** Nothing has run since the race was staged. */
+  #fresh = true;
 
   /** Boots a machine and stages the race in it; the arena is as at the start barrier. */
   constructor(kernel: Kernel, options: RaceOptions) {
     this.#kernel = kernel;
     this.options = options;
+    const startedAt = performance.now();
     const { map, words } = kernel.bootMachine(shapeFor(kernel, options));
+    const bootedAt = performance.now();
     this.map = map;
     this.words = words;
     this.#staged = this.#stage();
+    this.staging = {
+      arenaBytes: words.byteLength,
+      bootNs: (bootedAt - startedAt) * 1e6,
+      buildNs: (performance.now() - bootedAt) * 1e6,
+    };
     this.#snapshot = words.byteLength <= MAX_SNAPSHOT_BYTES ? words.slice() : undefined;
   }
 
   get #reapers(): number {
     return this.options.reapers ?? 1;
+  }
+
+  /** Whether a reset is a copy, and not another boot and build. */
+  get resetsByCopy(): boolean {
+    return this.#snapshot !== undefined;
   }
 
   /** Frames of the victim. */
@@ -151,9 +167,9 @@ export class RaceHost {
     });
   }
 
-  /** `reset` and `run`. */
+  /** `reset`, unless nothing has run yet, and `run`. */
   async trial(crew: Crew, order: string | null): Promise<TrialSample> {
-    this.reset();
+    if (!this.#fresh) this.reset();
     return this.run(crew, order);
   }
 
@@ -183,6 +199,7 @@ export class RaceHost {
    * the first Violation, or with what the crew rejects with.
    */
   async run(crew: Crew, order: string | null): Promise<TrialSample> {
+    this.#fresh = false;
     return this.#finish(await crew.trial(this.#assignments(order)), order);
   }
 
@@ -190,6 +207,7 @@ export class RaceHost {
   #finish(result: TrialResult, order: string | null): TrialSample {
     const unusedPin = order === null && this.options.reaper === "mrelease" ? this.#staged.mm : 0;
     const actors = this.#actors(result);
+    const teardownNs = this.#tornDownNs() - result.releaseNs;
     const boot = this.#kernel.cpuOf(this.words, this.map, VICTIM, this.#kernel.soloPort());
     this.#kernel.runToEnd(this.#kernel.endRace(boot, unusedPin, this.#staged.hog, this.#reapers));
     const [broken] = this.#kernel.findViolations(this.words, this.map);
@@ -198,9 +216,17 @@ export class RaceHost {
     return {
       seed: this.options.seed,
       phaseNs: Math.max(...racers.map((actor) => actor.wallNs)),
+      teardownNs,
       pages: racers.reduce((sum, actor) => sum + actor.pages, 0),
       actors,
     };
+  }
+
+  /** When the victim had exited and both sides had left their last VMA, on the CPUs' clock. */
+  #tornDownNs(): number {
+    const figures = (id: number): CpuFigures => this.#kernel.readFigures(this.words, this.map, id);
+    const reapers = Array.from({ length: this.#reapers }, (_, i) => figures(FIRST_REAPER + i).leftLastVmaNs);
+    return Math.max(figures(VICTIM).finishedNs, ...reapers);
   }
 
   #assignments(order: string | null): Assignment[] {

@@ -49,7 +49,18 @@ export interface TrialSample {
   readonly seed: number;
   /** Barrier release until victim and reaper have both left their last VMA. */
   readonly phaseNs: number;
+  /** Barrier release until the victim has exited (exit_mmap has returned) and both sides have left their last VMA. */
+  readonly teardownNs: number;
   /** Pages unmapped by victim and reaper together. */
   readonly pages: number;
   readonly actors: readonly ActorSample[];
+}
+
+/** What it took to bring a victim's machine to the start barrier, in real time. */
+export interface StagingSample {
+  /** The whole machine: frames, page tables, everything. */
+  readonly arenaBytes: number;
+  readonly bootNs: number;
+  /** Building the address space, killing the victim, finding it for the reaper. */
+  readonly buildNs: number;
 }

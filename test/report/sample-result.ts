@@ -35,7 +35,14 @@ export function actor(role: ActorSample["role"], figures: Partial<ActorSample> =
 }
 
 export function trial(figures: Partial<TrialSample> = {}): TrialSample {
-  return { seed: 1, phaseNs: 1e8, pages: 2000, actors: [actor("victim"), actor("reaper")], ...figures };
+  return {
+    seed: 1,
+    phaseNs: 1e8,
+    teardownNs: 1.1e8,
+    pages: 2000,
+    actors: [actor("victim"), actor("reaper")],
+    ...figures,
+  };
 }
 
 export function variant(
@@ -80,7 +87,8 @@ export function trials(count: number, phaseMs: number, contended: number, solo: 
         ],
       });
     };
-    return { seed: i, phaseNs, pages: 2 ** 21, actors: solo ? [side("victim")] : [side("victim"), side("reaper")] };
+    const actors = solo ? [side("victim")] : [side("victim"), side("reaper")];
+    return { seed: i, phaseNs, teardownNs: phaseNs + 5e6, pages: 2 ** 21, actors };
   });
 }
 
@@ -111,6 +119,8 @@ export function block(pairs = 21, vmas = 4096): MeasuredBlock {
       pteTables: 4096,
       levels: 4,
     },
+    staging: { arenaBytes: 40 * 2 ** 20, bootNs: 2e6, buildNs: 400e6 },
+    peakRssBytes: 3 * 2 ** 29,
     pairs,
     variants,
     comparisons: blockComparisons(variants, 1),
@@ -178,7 +188,9 @@ export function sampleResult(more: Partial<BenchResult> = {}): BenchResult {
       layouts: ["vmas-2m", "one-vma", "self"],
       smaps: null,
       pages: [],
-      vmas: 4096,
+      vmas: [4096],
+      frames: ["sequential", "random"],
+      layoutsOnly: false,
       allocators: 1,
       lockGranularity: "table",
       pairs: 21,
@@ -192,6 +204,18 @@ export function sampleResult(more: Partial<BenchResult> = {}): BenchResult {
       MANY_VMAS,
       ONE_VMA,
       { state: "skipped", setup: { ...setup, layout: "self" }, reason: "process self: not available here" },
+    ],
+    growth: [
+      {
+        layout: "vmas-2m",
+        frames: "sequential",
+        pages: 2 ** 21,
+        vmas: 1e4,
+        setupNs: 1e9,
+        teardownNs: 60e6,
+        setupTimes: null,
+        teardownTimes: null,
+      },
     ],
     granularity: [{ state: "broken", setup: { ...setup, lockGranularity: "mm" }, reason: "I2: page 7 freed twice" }],
     allocators: [{ ...FEW_PAIRS, variants: FEW_PAIRS.variants.map(withAllocator), setup: crowded }],

@@ -34,7 +34,7 @@ vi.mock("../../src/run/race-host.ts", () => {
       record.kills++;
       record.orders.push(order);
       if (record.breakKill(record.kills)) throw new Violation("I4", "a test broke it");
-      return { seed: 1, phaseNs: 1, pages: 1, actors: [] };
+      return { seed: 1, phaseNs: 1, teardownNs: 1, pages: 1, actors: [] };
     }
   }
   return { RaceHost: RecordingHost };

@@ -131,7 +131,7 @@ async function measureAll(context: BenchContext, request: BenchRequest, findings
   findings.timers = scale;
   await context.setTimerRate(rate);
   for (const layout of layouts) {
-    for (const frames of FRAME_ORDERS) {
+    for (const frames of request.frames) {
       findings.blocks.push(await measureBlock(context, blockRequest(request, sizes, layout, frames)));
     }
   }
@@ -139,6 +139,10 @@ async function measureAll(context: BenchContext, request: BenchRequest, findings
     findings.native = { state: "absent", reason: NOTHING_MORE };
     findings.mrelease = { state: "absent", reason: NOTHING_MORE };
     findings.notes.push(NOTHING_MORE);
+    return;
+  }
+  if (request.layoutsOnly) {
+    findings.native = { state: "absent", reason: "--layouts-only" };
     return;
   }
   if (request.smaps === null) await measureSides(context, request, sizes, findings);
@@ -222,12 +226,14 @@ function shapesOf(name: string, request: BenchRequest, sizes: Sizes): { pages?: 
   const open = LAYOUTS.find((kind) => kind.name === name)?.sizes ?? [];
   const alone = request.layouts.length === 1;
   const pages = alone || open.includes("pages") ? request.pages : [];
-  const vmas = alone || open.includes("vmas") ? request.vmas : null;
+  const vmas = alone || open.includes("vmas") ? request.vmas : [];
   const own = open.includes("pages") ? sizes.pages : null;
-  return (pages.length > 0 ? pages : [own]).map((size) => {
+  return (pages.length > 0 ? pages : [own]).flatMap((size) => {
     const small = request.quick && size !== null && open.includes("vmas") ? Math.ceil(size / PTRS_PER_PTE) : null;
-    const count = vmas ?? small;
-    return { ...(size !== null && { pages: size }), ...(count !== null && { vmas: count }) };
+    return (vmas.length > 0 ? vmas : [small]).map((count) => ({
+      ...(size !== null && { pages: size }),
+      ...(count !== null && { vmas: count }),
+    }));
   });
 }
 
@@ -237,9 +243,13 @@ function scalingNotes(blocks: readonly RawBlock[]): string[] {
   return measured.flatMap((block) => {
     const larger = measured
       .filter((other) => sameButLarger(block, other))
-      .sort((a, b) => a.layout.presentPages - b.layout.presentPages)[0];
+      .sort((a, b) => a.layout.presentPages - b.layout.presentPages || moreVmas(block, a) - moreVmas(block, b))[0];
     return larger === undefined ? [] : [scalingNote(block, larger)];
   });
+}
+
+function moreVmas(block: MeasuredRawBlock, other: MeasuredRawBlock): number {
+  return Math.abs(other.layout.vmas - block.layout.vmas);
 }
 
 function sameButLarger(block: MeasuredRawBlock, other: MeasuredRawBlock): boolean {

@@ -4,7 +4,8 @@ import { UsageError } from "../../base/errors.ts";
 import type { FrameOrder } from "../../machine/address-space.ts";
 import type { Reaper } from "../../machine/race.ts";
 import type { LockGranularity } from "../../machine/shape.ts";
-import { countLayout, type Layout } from "../../scenario/layout.ts";
+import { countLayout, type Layout, PTRS_PER_PTE } from "../../scenario/layout.ts";
+import { buildLayout } from "../../scenario/layouts/index.ts";
 import { machineInfo, oversubscribed } from "../cpu-info.ts";
 import { RaceHost } from "../race-host.ts";
 import type { TrialSample } from "../samples.ts";
@@ -38,6 +39,9 @@ interface Series {
 
 const SOLO = "solo";
 
+/** What warms the workers up where every trial of the block itself would have to be built anew: 1 GiB. */
+const STAND_IN = { name: "vmas-2m", pages: 2 ** 18, vmas: 2 ** 18 / PTRS_PER_PTE };
+
 function setupOf(request: BlockRequest): BlockSetup {
   const actors = 1 + (request.reaper === "none" ? 0 : request.reapers) + request.allocators;
   return {
@@ -52,12 +56,13 @@ function setupOf(request: BlockRequest): BlockSetup {
 
 /**
  * Measures solo and every order, in pairs: each round runs all of them, every other round backwards (A B B A), and
- * the first order twice, so that it is its own control. A broken invariant makes the block "broken" and never a
+ * the first order twice, so that it is its own control (not with one pair, which has no interval). A broken invariant makes the block "broken" and never a
  * figure; a layout that no machine can hold makes it "skipped". Interrupted, it keeps the rounds that are complete;
  * before the first one it throws Interrupted.
  */
 export async function measureBlock(context: BenchContext, request: BlockRequest): Promise<RawBlock> {
   context.throwIfStopped();
+  await context.letGo();
   const setup = setupOf(request);
   const hypothetical = hypotheticalNotes(context.kernel, request);
   let host: RaceHost;
@@ -76,7 +81,7 @@ export async function measureBlock(context: BenchContext, request: BlockRequest)
   const again: Series = { ...repeated, trials: [] };
   let pairs = request.pairs;
   try {
-    pairs = await measureSeries(context, host, request, [...series, again]);
+    pairs = await measureSeries(context, host, request, request.pairs > 1 ? [...series, again] : series);
   } catch (error) {
     await context.close();
     if (error instanceof Error && error.name === "Violation") {
@@ -84,12 +89,15 @@ export async function measureBlock(context: BenchContext, request: BlockRequest)
     }
     throw error;
   }
-  const variants = series.map((one) => variantResult(one, one === repeated ? again.trials : null, request.reaper));
+  const control = again.trials.length > 0 ? again.trials : null;
+  const variants = series.map((one) => variantResult(one, one === repeated ? control : null, request.reaper));
   const { name, idea, notes } = request.layout;
   return {
     state: "measured",
     setup,
     layout: { name, idea, notes, ...countLayout(request.layout) },
+    staging: host.staging,
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
     pairs,
     variants,
     notes: [
@@ -126,10 +134,7 @@ async function measureSeries(
   series: readonly Series[],
 ): Promise<number> {
   const title = `${request.layout.name}, ${request.frames} frames, ${request.lockGranularity} locks`;
-  for (let warm = 0; warm < request.warmups; warm++) {
-    context.hooks.progress(`${title}: warm-up ${warm + 1} of ${request.warmups}`);
-    for (const { order } of series) await host.trial(await context.crewFor(host), order);
-  }
+  await warmUp(context, host.resetsByCopy ? host : stage(context, standIn(request)), request, title, series);
   let pairs = 0;
   try {
     for (; pairs < request.pairs; pairs++) {
@@ -142,6 +147,24 @@ async function measureSeries(
     for (const { trials } of series) trials.length = pairs;
   }
   return pairs;
+}
+
+function standIn(request: BlockRequest): BlockRequest {
+  const { name, ...size } = STAND_IN;
+  return { ...request, layout: buildLayout(name, { ...size, seed: request.seed }) };
+}
+
+async function warmUp(
+  context: BenchContext,
+  host: RaceHost,
+  request: BlockRequest,
+  title: string,
+  series: readonly Series[],
+): Promise<void> {
+  for (let warm = 0; warm < request.warmups; warm++) {
+    context.hooks.progress(`${title}: warm-up ${warm + 1} of ${request.warmups}`);
+    for (const { order } of series) await host.trial(await context.crewFor(host), order);
+  }
 }
 
 function variantResult(series: Series, again: readonly TrialSample[] | null, reaper: Reaper): RawVariant {

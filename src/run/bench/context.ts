@@ -1,5 +1,6 @@
 /** What all parts of a bench share: the kernel, the workers, where progress goes, and whether to stop. */
 
+import { collectGarbage } from "../collect-garbage.ts";
 import { type Kernel, loadKernel, workerUrl } from "../kernel-variant.ts";
 import { type CpuTimeInfo, Crew } from "../parallel.ts";
 import type { RaceHost } from "../race-host.ts";
@@ -87,6 +88,13 @@ export class BenchContext {
       this.#cpuTime = this.#crew.cpuTime;
     }
     return this.#crew;
+  }
+
+  /** Gives the arena of the race before back if it is a large one: two at once are more than most machines hold. */
+  async letGo(): Promise<void> {
+    if (this.#attached === undefined || this.#attached.resetsByCopy) return;
+    await this.close();
+    collectGarbage();
   }
 
   /** Ends the workers; the next `crewFor` starts new ones. To be called after a trial that rejected. */

@@ -7,7 +7,7 @@ import type { LayoutCounts } from "../../scenario/layout.ts";
 import type { MachineInfo } from "../cpu-info.ts";
 import type { MreleasePair } from "../native-mrelease.ts";
 import type { CpuTimeInfo } from "../parallel.ts";
-import type { TrialSample } from "../samples.ts";
+import type { StagingSample, TrialSample } from "../samples.ts";
 
 export interface LayoutSummary extends LayoutCounts {
   readonly name: string;
@@ -68,7 +68,11 @@ export interface BenchOptions {
   readonly smaps: string | null;
   /** One block per number; empty: the layouts' own sizes. */
   readonly pages: readonly number[];
-  readonly vmas: number | null;
+  /** One block per number; empty: the layouts' own. */
+  readonly vmas: readonly number[];
+  readonly frames: readonly FrameOrder[];
+  /** Nothing beside the layouts: no other granularity or allocators, no costs, no locks, no C. */
+  readonly layoutsOnly: boolean;
   readonly allocators: number;
   readonly lockGranularity: LockGranularity;
   readonly pairs: number;
@@ -98,6 +102,9 @@ export type RawBlock =
       readonly state: "measured";
       readonly setup: BlockSetup;
       readonly layout: LayoutSummary;
+      readonly staging: StagingSample;
+      /** Most memory that the process has had resident until the block's end. */
+      readonly peakRssBytes: number;
       readonly pairs: number;
       readonly variants: readonly RawVariant[];
       readonly notes: readonly string[];
