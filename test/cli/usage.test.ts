@@ -27,7 +27,7 @@ describe.concurrent("help", () => {
     expect(titles).toEqual(["The victim:", "The race:", "The measuring:", "Other:", "Examples:", "Exit codes:"]);
     const flags = [...stdout.matchAll(/^ {2}(?:-h, )?--([a-z-]+)/gm)].map((match) => match[1]);
     expect(flags.slice().sort().join(" ")).toBe(
-      "allocators help hz json layout lock-granularity order pages pairs protocol quick reaper seed smaps vmas",
+      "allocators frames help hz json layout layouts-only lock-granularity order pages pairs protocol quick reaper seed smaps vmas",
     );
     expect(stdout.replaceAll(/\s+/g, " ")).toContain(
       "teardown protocol: v4.13, v4.14, v6.1, v6.18, or a file (default: v6.1)",
