@@ -72,6 +72,42 @@ describe.concurrent("bench", () => {
     expect(growth[0]).toMatch(/^vmas-2m, sequential frames, 2,048 to 4,096 pages: each doubling takes [\d.]+ times/);
   });
 
+  test("a sweep of VMAs, one kind of frames, nothing beside the layouts", async () => {
+    const { code, stdout, stderr } = await oomrace(
+      ..."bench --quick --layout small-vmas --pages 2^12 --vmas 10,100,1000 --frames random --layouts-only".split(" "),
+      ..."--pairs 1 --order reverse --json".split(" "),
+      files.path("vmas.json"),
+    );
+    expect([code, stderr]).toEqual([0, ""]);
+    const result = readResult("vmas.json");
+    expect(schemaErrors("bench", result)).toBeNull();
+    expect(result.options).toMatchObject({ vmas: [10, 100, 1000], frames: ["random"], layoutsOnly: true });
+    const blocks = measuredBlocks(result);
+    expect(blocks.map(({ setup, layout }) => [setup.frames, layout.vmas])).toEqual([
+      ["random", 10],
+      ["random", 100],
+      ["random", 1000],
+    ]);
+    for (const { staging, variants, peakRssBytes } of blocks) {
+      expect(staging.arenaBytes).toBeGreaterThan(2 ** 12 * 16);
+      expect(staging.arenaBytes).toBeLessThan(peakRssBytes);
+      expect(Math.min(staging.bootNs, staging.buildNs)).toBeGreaterThan(0);
+      // A pair of one has no interval, so no control is measured.
+      expect(variants.map(({ name, trials, again }) => [name, trials.length, again])).toEqual([
+        ["solo", 1, null],
+        ["reverse", 1, null],
+      ]);
+    }
+    expect(result.growth.map(({ vmas, setupTimes }) => [vmas, setupTimes === null])).toEqual([
+      [10, true],
+      [100, false],
+      [1000, false],
+    ]);
+    expect([result.granularity, result.allocators, result.lockOperations, result.costs]).toEqual([[], [], [], []]);
+    expect(stdout).toContain("\n\nGrowth with the size: setup (boot and build), teardown (solo, medians)\n");
+    expect(stdout).toContain("\n\nC twin: not measured: --layouts-only");
+  });
+
   test("an invariant that breaks: no figures, exit code 1", async () => {
     const leaky = files.write("leaky.ts", changedProtocol("leaky", "exitMmap", "yield* setMmFlag(cpu, mm, 0);"));
     const { code, stdout } = await oomrace("bench", ...TINY, "--protocol", leaky);

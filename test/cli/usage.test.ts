@@ -28,7 +28,7 @@ describe.concurrent("help", () => {
     expect(titles).toEqual(["The victim:", "The race:", "The measuring:", "Other:", "Examples:", "Exit codes:"]);
     const flags = [...stdout.matchAll(/^ {2}(?:-h, )?--([a-z-]+)/gm)].map((match) => match[1]);
     expect(flags.slice().sort().join(" ")).toBe(
-      "allocators help hz json layout lock-granularity order pages pairs protocol quick " +
+      "allocators frames help hz json layout layouts-only lock-granularity order pages pairs protocol quick " +
         "reaper reaper-speed reapers seed smaps victim-speed vmas",
     );
     expect(stdout.replaceAll(/\s+/g, " ")).toContain(

@@ -16,6 +16,7 @@ function race(): TrialSample {
   const mmap = lock("mmap_lock", { acquired: 3, contended: 1, waitNs: 700, spinNs: 200 });
   return trial({
     phaseNs: 2e6,
+    teardownNs: 3e6,
     pages: 5000,
     actors: [
       actor("victim", { wallNs: 2e6, cpuNs: 1.5e6, pages: 2000, locks: [lock("pte_lock", PTE)] }),
@@ -42,6 +43,7 @@ test("a summary holds medians; the longest wait is the maximum", () => {
   const long = trial({ ...race(), actors: [actor("victim", { locks: [lock("pte_lock", { maxNs: 7777 })] })] });
   expect(summarise([race(), slow, race()])).toEqual({
     phaseNs: 2e6,
+    teardownNs: 3e6,
     pagesPerSecond: 2.5e6,
     victimWallNs: 2e6,
     reaperWallNs: 1e6,

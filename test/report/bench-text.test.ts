@@ -78,6 +78,20 @@ describe("one VMA", () => {
   });
 });
 
+test("a block says what its machine took: setup apart from teardown, arena, memory", () => {
+  const lines = renderBlock(block(4), "made up").split("\n");
+  expect(lines[1]).toBe("  setup 402 ms (boot 2.00 ms, build 400 ms); arena 40.0 MiB, process so far at most 1.5 GiB");
+  const at = lines.findIndex((line) => line.includes("teardown"));
+  expect(lines[at]).toMatch(/^ {2}walk +teardown +victim time /);
+  expect(lines[at + 1]).toMatch(/^ {2}solo +1[34]\d ms +1[34]\d ms /);
+});
+
+test("sizes of a sweep stand together below the blocks", () => {
+  expect(TEXT).toMatch(
+    /\n\nGrowth with the size: setup \(boot and build\), teardown \(solo, medians\)\n {2}layout .*\n {2}vmas-2m +sequential +2,097,152 +10,000 +1\.00 s +- +60\.0 ms +-\n/,
+  );
+});
+
 test("what is missing says why; broken blocks show no figures", () => {
   expect(TEXT).toContain("self, sequential frames\n  not measured: process self: not available here");
   expect(TEXT).toContain(

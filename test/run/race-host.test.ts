@@ -58,16 +58,44 @@ describe("a host", () => {
     expect(host.words.findIndex((word, at) => word !== start[at])).toBe(-1);
   });
 
+  it("is staged again to the same words where no copy was kept", () => {
+    const host = hostOf({ frames: "random" });
+    const { kernel } = context;
+    const start = host.words.slice();
+    kernel.rebootMachine(host.words, host.map);
+    const cpu = kernel.cpuOf(host.words, host.map, 0, kernel.soloPort());
+    kernel.runToEnd(kernel.stageRace(cpu, { ...host.options, exhausted: false }));
+    kernel.resetFigures(host.words, host.map);
+    expect(host.resetsByCopy).toBe(true);
+    expect(host.words.findIndex((word, at) => word !== start[at])).toBe(-1);
+  });
+
+  it("past 1 GiB keeps no copy, and builds again only when a kill has used the machine up", async () => {
+    // Rings that nobody writes to: large, and never resident.
+    const host = hostOf({ traceEvents: 2 ** 25 });
+    expect(host.staging.arenaBytes).toBe(host.words.byteLength);
+    expect(host.staging.arenaBytes).toBeGreaterThan(2 ** 30);
+    expect(host.resetsByCopy).toBe(false);
+    host.reset = () => {
+      throw new Error("built anew");
+    };
+    expect((await host.trial(await context.crewFor(host), "forward")).pages).toBe(350);
+    await expect(host.trial(await context.crewFor(host), "forward")).rejects.toThrow("built anew");
+    await context.letGo();
+  });
+
   it("gives every trial the same start and an account of its own", async () => {
     const host = hostOf();
     const crew = await context.crewFor(host);
     for (let trial = 0; trial < 10; trial++) {
-      const { seed, pages, phaseNs, actors } = await host.trial(crew, "forward");
+      const { seed, pages, phaseNs, teardownNs, actors } = await host.trial(crew, "forward");
       expect([seed, pages]).toEqual([77, 350]);
       expect(actors.map(({ role }) => role)).toEqual(["victim", "reaper"]);
       expect(actors.reduce((sum, actor) => sum + actor.pages, 0)).toBe(350);
       expect(phaseNs).toBe(Math.max(...actors.map(({ wallNs }) => wallNs)));
       expect(phaseNs).toBeGreaterThan(0);
+      // Tables and VMAs are freed after the phase.
+      expect(teardownNs).toBeGreaterThan(phaseNs);
       // exit_mm and exit_mmap: read, read, write; nothing of the trials before.
       expect(acquired(actors[0], "mmap_lock")).toBe(3);
       expect(acquired(actors[1], "mmap_lock")).toBe(1);
