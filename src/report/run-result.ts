@@ -38,6 +38,7 @@ export interface RunResult {
   readonly log: readonly LogLine[];
   readonly timeline: readonly TimelineItem[];
   readonly memoryBack: {
+    /** The victim's own: those of files and of shared memory stay. */
     readonly pages: number;
     readonly times: readonly MemoryBack[];
     readonly curve: readonly CurvePoint[];
@@ -74,8 +75,8 @@ export function buildRunResult(raw: RawKill): RunResult {
     }),
     timeline: timelineItems(kill.trace),
     memoryBack: {
-      pages: layout.presentPages,
-      times: memoryBackTimes(curve, layout.presentPages),
+      pages: layout.ownPages,
+      times: memoryBackTimes(curve, layout.ownPages),
       curve: thinned(curve),
     },
     phaseNs: kill.sample.phaseNs,

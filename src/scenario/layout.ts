@@ -4,10 +4,11 @@
  */
 
 import { UsageError } from "../base/errors.ts";
-import type { Mapping, PresentRuns } from "../machine/address-space.ts";
+import type { Mapping } from "../machine/address-space.ts";
+import { VM_HUGETLB, VM_PFNMAP } from "../mm/vma.ts";
+import { countRuns, type PageRuns, sharedPage } from "./page-runs.ts";
 
-/** Pages that are present: [offset, count, offset, count, ...] from the VMA's start, ascending, never touching. */
-export type PageRuns = PresentRuns;
+export type { PageRuns } from "./page-runs.ts";
 
 /** One VMA, at its real address; what `machine/address-space` builds. */
 export type LayoutVma = Mapping;
@@ -49,8 +50,11 @@ export interface LayoutCounts {
   readonly vmas: number;
   /** Pages of all VMAs, present or not. */
   readonly mappedPages: number;
+  /** Pages in memory, those of files and of shared memory included. */
   readonly presentPages: number;
-  /** PTE tables that hold a present page: the locks that victim and reaper can meet on. */
+  /** Of these the process's own: what comes back when it dies. */
+  readonly ownPages: number;
+  /** PTE tables that hold an entry, of a page or of swap: the locks that victim and reaper can meet on. */
   readonly pteTables: number;
   /** Page-table levels that its highest address needs. */
   readonly levels: 4 | 5;
@@ -68,37 +72,64 @@ export const LAYOUT_START_VPN = 0x5_5000_0000;
 /** Largest folio order, as the kernel's MAX_PAGE_ORDER. */
 const MAX_FOLIO_ORDER = 9;
 
-export function presentPages(vma: LayoutVma): number {
-  if (vma.present === "all") return vma.pages;
-  let pages = 0;
-  for (let i = 1; i < vma.present.length; i += 2) pages += vma.present[i] as number;
-  return pages;
+const NO_RUNS: PageRuns = [];
+
+/** Every list of runs of a VMA, those that it leaves out being empty. */
+export interface VmaRuns {
+  readonly present: PageRuns;
+  readonly filePages: PageRuns;
+  readonly swapped: PageRuns;
+  readonly huge: PageRuns;
 }
 
-/** Calls `visit` with first page (virtual page number) and length of each run of present pages, ascending. */
-export function forEachRun(vma: LayoutVma, visit: (vpn: number, pages: number) => void): void {
-  if (vma.present === "all") {
-    visit(vma.startVpn, vma.pages);
-    return;
+export function runsOf({ pages, present, filePages, swapped, huge }: LayoutVma): VmaRuns {
+  return {
+    present: present === "all" ? [0, pages] : present,
+    filePages: filePages ?? NO_RUNS,
+    swapped: swapped ?? NO_RUNS,
+    huge: huge ?? NO_RUNS,
+  };
+}
+
+/** Pages that are the process's own, alone or with those it forked from: what comes back when it dies. */
+export function ownPages(vma: LayoutVma): number {
+  const { present, huge } = runsOf(vma);
+  return (vma.flags & VM_PFNMAP) !== 0 ? 0 : countRuns(present) + countRuns(huge);
+}
+
+/** Pages in memory, of any kind; device memory has no pages. */
+export function presentPages(vma: LayoutVma): number {
+  return ownPages(vma) + countRuns(runsOf(vma).filePages);
+}
+
+/** First and last PTE table of each run whose entries are PTEs, ascending. */
+function tablesOf(vma: LayoutVma): [first: number, last: number][] {
+  const { present, filePages, swapped } = runsOf(vma);
+  const tables: [number, number][] = [];
+  for (const runs of [present, filePages, swapped]) {
+    for (let i = 0; i < runs.length; i += 2) {
+      const from = vma.startVpn + (runs[i] as number);
+      const end = from + (runs[i + 1] as number);
+      tables.push([Math.floor(from / PTRS_PER_PTE), Math.floor((end - 1) / PTRS_PER_PTE)]);
+    }
   }
-  for (let i = 0; i < vma.present.length; i += 2) {
-    visit(vma.startVpn + (vma.present[i] as number), vma.present[i + 1] as number);
-  }
+  return tables.sort(([a], [b]) => a - b);
 }
 
 export function countLayout(layout: Layout): LayoutCounts {
   let mapped = 0;
   let present = 0;
+  let own = 0;
   let tables = 0;
   let lastTable = -1;
   for (const vma of layout.vmas) {
     mapped += vma.pages;
-    forEachRun(vma, (vpn, pages) => {
-      const first = Math.max(Math.floor(vpn / PTRS_PER_PTE), lastTable + 1);
-      lastTable = Math.floor((vpn + pages - 1) / PTRS_PER_PTE);
-      tables += Math.max(0, lastTable - first + 1);
-      present += pages;
-    });
+    present += presentPages(vma);
+    own += ownPages(vma);
+    for (const [first, last] of tablesOf(vma)) {
+      tables += Math.max(0, last - Math.max(first, lastTable + 1) + 1);
+      lastTable = Math.max(lastTable, last);
+    }
   }
   const last = layout.vmas.at(-1);
   const end = last === undefined ? 0 : last.startVpn + last.pages;
@@ -106,6 +137,7 @@ export function countLayout(layout: Layout): LayoutCounts {
     vmas: layout.vmas.length,
     mappedPages: mapped,
     presentPages: present,
+    ownPages: own,
     pteTables: tables,
     levels: end > USER_VPN_4LEVEL ? 5 : 4,
   };
@@ -131,20 +163,38 @@ function problemOf(vma: LayoutVma, end: number): string | undefined {
   if (vma.startVpn < end) return `begins at page ${vma.startVpn}, expected ${end} or more (ascending, no overlap)`;
   if (vma.startVpn + vma.pages > USER_VPN_5LEVEL) return `ends beyond page ${USER_VPN_5LEVEL}, where user space ends`;
   if (!isCount(order) || order > MAX_FOLIO_ORDER) return `folioOrder ${order}, expected 0..${MAX_FOLIO_ORDER}`;
-  return vma.present === "all" ? undefined : problemOfRuns(vma.present, vma.pages);
+  const runs = runsOf(vma);
+  for (const [name, list] of Object.entries(runs)) {
+    const problem = problemOfRuns(name, list, vma.pages);
+    if (problem !== undefined) return problem;
+  }
+  const shared = sharedPage(runs.present, runs.filePages, runs.swapped, runs.huge);
+  if (shared !== undefined) return `page ${shared} is in two of its lists of runs, expected one`;
+  return problemOfHuge(vma, runs);
 }
 
-function problemOfRuns(runs: PageRuns, pages: number): string | undefined {
-  if (runs.length % 2 !== 0) return `present has ${runs.length} numbers, expected [offset, count, ...]`;
+function problemOfRuns(name: string, runs: PageRuns, pages: number): string | undefined {
+  if (runs.length % 2 !== 0) return `${name} has ${runs.length} numbers, expected [offset, count, ...]`;
   let end = -1;
   for (let i = 0; i < runs.length; i += 2) {
     const offset = runs[i] as number;
     const count = runs[i + 1] as number;
-    if (!isCount(offset) || !isCount(count) || count === 0) return `run ${i / 2} is [${offset}, ${count}]`;
-    if (offset <= end) return `run ${i / 2} begins at ${offset}, expected more than ${end}`;
+    if (!isCount(offset) || !isCount(count) || count === 0) return `${name}: run ${i / 2} is [${offset}, ${count}]`;
+    if (offset <= end) return `${name}: run ${i / 2} begins at ${offset}, expected more than ${end}`;
     end = offset + count;
   }
-  return end > pages ? `its present pages end at ${end}, beyond its ${pages} pages` : undefined;
+  return end > pages ? `${name} ends at ${end}, beyond its ${pages} pages` : undefined;
+}
+
+function problemOfHuge({ startVpn, flags }: LayoutVma, { huge, ...small }: VmaRuns): string | undefined {
+  for (let i = 0; i < huge.length; i += 2) {
+    const vpn = startVpn + (huge[i] as number);
+    if (vpn % PTRS_PER_PTE === 0 && (huge[i + 1] as number) % PTRS_PER_PTE === 0) continue;
+    return `huge: ${huge[i + 1]} pages at page ${vpn}, expected multiples of ${PTRS_PER_PTE}`;
+  }
+  if ((flags & VM_HUGETLB) === 0) return undefined;
+  const wrong = Object.entries(small).find(([, runs]) => runs.length > 0);
+  return wrong && `${wrong[0]} in a VM_HUGETLB mapping, expected only huge`;
 }
 
 function isCount(value: number): boolean {

@@ -1,13 +1,11 @@
-/** Runs of pages as a recording writes them. */
+/** Runs of pages, and arithmetic on them. */
 
-import type { PageRuns } from "./layout.ts";
-import type { PageKind } from "./pagemap.ts";
+import { assert } from "../base/assert.ts";
+import type { PresentRuns } from "../machine/address-space.ts";
+import { spreadPages } from "./spread.ts";
 
-/** Field of a recording, and the kind of page in pagemap that it lists. */
-export const RUN_FIELDS = { AnonRuns: "anon", FileRuns: "file", SwapRuns: "swapped" } as const satisfies Readonly<
-  Record<string, PageKind>
->;
-export type RunField = keyof typeof RUN_FIELDS;
+/** Pages of a VMA: [offset, count, offset, count, ...] from its start, ascending, never touching. */
+export type PageRuns = PresentRuns;
 
 /** Reads "0+12 40+3"; undefined where it is something else, or not ascending and apart, or reaches beyond `pages`. */
 export function parseRuns(value: string, pages: number): PageRuns | undefined {
@@ -24,6 +22,12 @@ export function parseRuns(value: string, pages: number): PageRuns | undefined {
   return runs;
 }
 
+export function countRuns(runs: PageRuns): number {
+  let pages = 0;
+  for (let i = 1; i < runs.length; i += 2) pages += runs[i] as number;
+  return pages;
+}
+
 /** All pages of two lists of runs that share none. */
 export function joinRuns(a: PageRuns, b: PageRuns): PageRuns {
   const runs: number[] = [];
@@ -36,6 +40,73 @@ export function joinRuns(a: PageRuns, b: PageRuns): PageRuns {
     else runs.push(offset, count);
     if (fromA) i += 2;
     else k += 2;
+  }
+  return runs;
+}
+
+/** The first page that is in two of the lists; undefined when they share none. */
+export function sharedPage(...lists: readonly PageRuns[]): number | undefined {
+  const all: [offset: number, count: number][] = [];
+  for (const runs of lists) {
+    for (let i = 0; i < runs.length; i += 2) all.push([runs[i] as number, runs[i + 1] as number]);
+  }
+  let end = 0;
+  for (const [offset, count] of all.sort(([a], [b]) => a - b)) {
+    if (offset < end) return offset;
+    end = offset + count;
+  }
+  return undefined;
+}
+
+/** The pages of `runs` that are not in `taken`, all of which are in `runs`. */
+export function runsWithout(runs: PageRuns, taken: PageRuns): PageRuns {
+  const left: number[] = [];
+  let t = 0;
+  for (let i = 0; i < runs.length; i += 2) {
+    let from = runs[i] as number;
+    const end = from + (runs[i + 1] as number);
+    for (; t < taken.length && (taken[t] as number) < end; t += 2) {
+      const at = taken[t] as number;
+      assert(at >= from, `runsWithout: run at ${at} is no part of the runs`);
+      if (at > from) left.push(from, at - from);
+      from = at + (taken[t + 1] as number);
+    }
+    if (from < end) left.push(from, end - from);
+  }
+  return left;
+}
+
+/** What of the runs is whole units of `unit` pages at addresses that are multiples of it. */
+export function alignedRuns(runs: PageRuns, startVpn: number, unit: number): PageRuns {
+  const aligned: number[] = [];
+  for (let i = 0; i < runs.length; i += 2) {
+    const first = startVpn + (runs[i] as number);
+    const from = Math.ceil(first / unit) * unit;
+    const count = Math.floor((first + (runs[i + 1] as number)) / unit) * unit - from;
+    if (count > 0) aligned.push(from - startVpn, count);
+  }
+  return aligned;
+}
+
+/** A guess: `count` pages of `free`, as `spreadPages` spreads them, in pieces of `unit` pages (which `free` consists of). */
+export function pickRuns(free: PageRuns, count: number, seed: number, startVpn: number, unit = 1): PageRuns {
+  const units = countRuns(free) / unit;
+  const spread = spreadPages(units, count / unit, seed, startVpn);
+  const picked = spread === "all" ? [0, units] : spread;
+  const runs: number[] = [];
+  /** Index of the run of `free` that holds the next page, and how many pages of `free` lie before that run. */
+  let f = 0;
+  let before = 0;
+  for (let i = 0; i < picked.length; i += 2) {
+    let at = (picked[i] as number) * unit;
+    for (let left = (picked[i + 1] as number) * unit; left > 0; ) {
+      for (; at >= before + (free[f + 1] as number); f += 2) before += free[f + 1] as number;
+      const inside = at - before;
+      const piece = Math.min(left, (free[f + 1] as number) - inside);
+      runs.push((free[f] as number) + inside, piece);
+      at += piece;
+      left -= piece;
+    }
   }
   return runs;
 }

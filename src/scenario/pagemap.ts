@@ -1,11 +1,12 @@
 /**
- * Which pages of a process are present, from /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst): one 64-bit
- * entry per page of the system. Bit 63: it is in memory; 62: it is swapped out; 61: it belongs to a file or is shared
- * memory. A process may read its own without privileges.
+ * Where the pages of a process lie, from /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst): one 64-bit entry
+ * per page of the system. Bit 63: it is in memory; 62: it is swapped out; 61: it belongs to a file or is shared memory;
+ * 58: nothing is there but a guard (which has bit 62, too). A process may read its own without privileges.
  */
 
 import { closeSync, openSync, readSync } from "node:fs";
 import { endianness } from "node:os";
+import type { PageRuns } from "./page-runs.ts";
 
 const ENTRY_BYTES = 8;
 /** Byte of an entry that holds bits 56 to 63. */
@@ -13,16 +14,14 @@ const TOP_BYTE = endianness() === "LE" ? 7 : 0;
 const PRESENT = 0x80;
 const SWAPPED = 0x40;
 const FILE = 0x20;
-/** What a page may be: bits of the top byte to look at, and what they must be. */
-export const PAGE_KINDS = {
-  present: { mask: PRESENT, bits: PRESENT },
-  /** Present and the process's own. */
-  anon: { mask: PRESENT | FILE, bits: PRESENT },
-  /** Present, of a file or of shared memory. */
-  file: { mask: PRESENT | FILE, bits: PRESENT | FILE },
-  swapped: { mask: PRESENT | SWAPPED, bits: SWAPPED },
-} as const;
-export type PageKind = keyof typeof PAGE_KINDS;
+const GUARD = 0x04;
+
+export const PAGE_KINDS = ["anon", "file", "swapped"] as const;
+/** In memory and the process's own; in memory, of a file or of shared memory; swapped out. */
+export type PageKind = (typeof PAGE_KINDS)[number];
+
+/** Where the pages of each kind lie in a mapping. */
+export type PagePlaces = Readonly<Record<PageKind, PageRuns>>;
 
 /** Entries read at once. */
 const CHUNK = 2 ** 16;
@@ -32,6 +31,11 @@ const CHUNK = 2 ** 16;
  * sanitizer's shadow) gets a spread instead.
  */
 export const MAX_PAGEMAP_PAGES = 2 ** 24;
+
+function kindOf(topByte: number): PageKind | undefined {
+  if ((topByte & PRESENT) !== 0) return (topByte & FILE) !== 0 ? "file" : "anon";
+  return (topByte & (SWAPPED | GUARD)) === SWAPPED ? "swapped" : undefined;
+}
 
 export class Pagemap {
   readonly #fd: number;
@@ -44,32 +48,33 @@ export class Pagemap {
     this.#pageKb = pageKb;
   }
 
-  /** Runs of 4 KiB pages of a kind in a mapping, as `PageRuns`. Pages that vanished meanwhile count as absent. */
-  runs(kind: PageKind, startVpn: number, pages: number): "all" | Float64Array {
-    const { mask, bits } = PAGE_KINDS[kind];
+  /** Runs of 4 KiB pages in a mapping. Pages that vanished meanwhile count as absent. */
+  places(startVpn: number, pages: number): PagePlaces {
     const scale = this.#pageKb / 4;
-    const runs: number[] = [];
-    let open = -1;
+    const places: Record<PageKind, number[]> = { anon: [], file: [], swapped: [] };
+    let kind: PageKind | undefined;
+    let from = 0;
+    const change = (next: PageKind | undefined, at: number): void => {
+      if (kind !== undefined) places[kind].push(from * scale, (at - from) * scale);
+      kind = next;
+      from = at;
+    };
     const end = pages / scale;
     for (let at = 0; at < end; ) {
       const got = this.#read(startVpn / scale + at, Math.min(CHUNK, end - at));
+      // The file ends here: the range is no longer mapped.
+      if (got === 0) {
+        change(undefined, at);
+        break;
+      }
       for (let i = 0; i < got; i++) {
-        const matches = ((this.#buffer[i * ENTRY_BYTES + TOP_BYTE] as number) & mask) === bits;
-        if (matches === open >= 0) continue;
-        if (matches) open = at + i;
-        else {
-          runs.push(open * scale, (at + i - open) * scale);
-          open = -1;
-        }
+        const next = kindOf(this.#buffer[i * ENTRY_BYTES + TOP_BYTE] as number);
+        if (next !== kind) change(next, at + i);
       }
       at += got;
-      if (got > 0) continue;
-      // The file ends here: the range is no longer mapped.
-      if (open >= 0) runs.push(open * scale, (at - open) * scale);
-      return Float64Array.from(runs);
     }
-    if (open >= 0) runs.push(open * scale, (end - open) * scale);
-    return runs.length === 2 && runs[1] === pages ? "all" : Float64Array.from(runs);
+    change(undefined, end);
+    return places;
   }
 
   close(): void {

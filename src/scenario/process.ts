@@ -3,14 +3,15 @@
 import { isUtf8 } from "node:buffer";
 import { existsSync, readFileSync } from "node:fs";
 import { UsageError } from "../base/errors.ts";
-import { type Layout, NotAvailable, type PageRuns } from "./layout.ts";
-import { joinRuns } from "./page-runs.ts";
+import { type Layout, NotAvailable } from "./layout.ts";
 import { MAX_PAGEMAP_PAGES, Pagemap } from "./pagemap.ts";
-import { type RunsOf, recordingOf } from "./recording.ts";
-import { parseSmaps, type Smaps, type SmapsMapping } from "./smaps.ts";
-import { type Presence, smapsLayout } from "./smaps-layout.ts";
+import { type PlacesOf, recordingOf } from "./recording.ts";
+import { parseSmaps, type Smaps } from "./smaps.ts";
+import { smapsLayout } from "./smaps-layout.ts";
 
 const NEWLINE = 0x0a;
+/** 256 MiB: of 65,530 mappings each could have 4 KiB. */
+const MAX_TEXT_BYTES = 2 ** 28;
 
 /** A process that maps memory while its smaps is read may show a range twice; another attempt then helps. */
 const ATTEMPTS = 5;
@@ -30,11 +31,7 @@ export function readSmaps(fileOrPid: string, seed: number): Layout {
 /** A saved smaps text or a recording as the layout `name`. @throws UsageError when it cannot be read or is neither */
 export function readSmapsFile(file: string, name: string, idea: string, seed: number): Layout {
   const smaps = parseSmaps(readSaved(file), file);
-  return smapsLayout(name, idea, smaps, smaps.recorded ? recordedPresence : () => undefined, seed);
-}
-
-function recordedPresence({ runs }: SmapsMapping): PageRuns {
-  return joinRuns(runs?.AnonRuns ?? [], runs?.FileRuns ?? []);
+  return smapsLayout(name, idea, smaps, ({ places }) => places ?? undefined, seed);
 }
 
 /** This process. @throws NotAvailable on a system without /proc/self/smaps */
@@ -49,10 +46,8 @@ export function readOwnSmaps(seed: number): Layout {
 export function readProcess(pid: string, seed: number): Layout {
   const { file, smaps } = readLive(pid);
   const pagemap = openPagemap(`/proc/${pid}/pagemap`, smaps);
-  const presence: Presence = (mapping) =>
-    mapping.pages > MAX_PAGEMAP_PAGES ? undefined : pagemap?.runs("present", mapping.startVpn, mapping.pages);
   try {
-    return smapsLayout(`process ${pid}`, `the live process ${pid}, from ${file}`, smaps, presence, seed);
+    return smapsLayout(`process ${pid}`, `the live process ${pid}, from ${file}`, smaps, placesIn(pagemap), seed);
   } finally {
     pagemap?.close();
   }
@@ -99,9 +94,7 @@ export function recordProcess(pid: string): Recording {
       throw new UsageError(`/proc/${pid}/pagemap: cannot be read, expected a process of yours, or more rights`);
     }
     try {
-      const runsOf: RunsOf = (kind, { startVpn, pages }) =>
-        pages > MAX_PAGEMAP_PAGES ? undefined : pagemap.runs(kind, startVpn, pages);
-      const text = recordingOf(before.text, before.smaps, runsOf);
+      const text = recordingOf(before.text, before.smaps, placesIn(pagemap));
       const steady = readLive(pid).text === before.text;
       const pages = before.smaps.mappings.reduce((sum, { rssKb }) => sum + rssKb / 4, 0);
       if (steady || attempt === ATTEMPTS) return { text, pages, steady };
@@ -109,6 +102,10 @@ export function recordProcess(pid: string): Recording {
       pagemap.close();
     }
   }
+}
+
+function placesIn(pagemap: Pagemap | undefined): PlacesOf {
+  return ({ startVpn, pages }) => (pages > MAX_PAGEMAP_PAGES ? undefined : pagemap?.places(startVpn, pages));
 }
 
 function openPagemap(path: string, smaps: Smaps): Pagemap | undefined {
@@ -133,6 +130,9 @@ function readText(file: string): Buffer {
 /** A saved text must be whole; the paths of a live process may hold any bytes. */
 function readSaved(file: string): string {
   const bytes = readText(file);
+  if (bytes.length > MAX_TEXT_BYTES) {
+    throw new UsageError(`${file}: ${bytes.length} bytes, expected a smaps text of at most ${MAX_TEXT_BYTES}`);
+  }
   if (isUtf8(bytes)) return bytes.toString("utf8");
   throw new UsageError(`${file}:${firstBadLine(bytes)}: bytes that are no UTF-8, expected a smaps text`);
 }

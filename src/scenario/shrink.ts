@@ -10,7 +10,7 @@ const LARGE_PART = 1 / 16;
 /** Of about so many neighbours the first ones stay. */
 const STRETCH = 256;
 
-/** The layout itself when it has no more than `pages` present pages; else about as many. */
+/** Of a plain layout (`plainLayout`): the layout itself when it has no more than `pages` present pages; else about as many. */
 export function shrinkLayout(layout: Layout, pages: number): Layout {
   const total = layout.vmas.reduce((sum, vma) => sum + presentPages(vma), 0);
   if (total <= pages) return layout;

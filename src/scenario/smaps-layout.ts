@@ -1,42 +1,28 @@
 /**
- * Turns parsed smaps into a layout. The emulated machine knows anonymous pages only, so:
- * - anonymous pages and pages of private file mappings (the reaper takes both) become present anonymous pages;
- * - shared, hugetlb and PFN mappings become VMAs of their kind without pages;
- * - swapped pages are left out.
- * Every number left out or changed stands in the layout's notes.
+ * Turns parsed smaps into a layout: anonymous pages, those of huge PMDs, pages of files and of shared memory, swap entries,
+ * at their places where the system or a recording tells them. Every number left out or guessed stands in the notes.
  */
 
-import { VM_ACCOUNT, VM_EXEC, VM_HUGETLB, VM_LOCKED, VM_PFNMAP, VM_READ, VM_SHARED, VM_WRITE } from "../mm/vma.ts";
-import { type Layout, type LayoutVma, type PageRuns, presentPages } from "./layout.ts";
+import { VM_HUGETLB, VM_PFNMAP, VM_SHARED } from "../mm/vma.ts";
+import type { Layout, LayoutVma } from "./layout.ts";
+import { countRuns } from "./page-runs.ts";
+import type { PagePlaces } from "./pagemap.ts";
+import { NOWHERE, type Placement, placeGuessed, placeKnown, placeKnownHugetlb } from "./placement.ts";
 import type { Smaps, SmapsMapping } from "./smaps.ts";
-import { MEAN_RUN_PAGES, spreadPages } from "./spread.ts";
+import { countKindsOf, flagsOf, isShmem, type KindCounts, pagesOf } from "./smaps-kinds.ts";
+import { MEAN_RUN_PAGES } from "./spread.ts";
 
-/** Present pages of a mapping as the system knows them; undefined when it does not. */
-export type Presence = (mapping: SmapsMapping) => "all" | PageRuns | undefined;
-
-/** VmFlags codes of the flags that the machine knows (fs/proc/task_mmu.c: show_smap_vma_flags). */
-const FLAG_OF_CODE: Readonly<Record<string, number>> = {
-  rd: VM_READ,
-  wr: VM_WRITE,
-  ex: VM_EXEC,
-  sh: VM_SHARED,
-  lo: VM_LOCKED,
-  ht: VM_HUGETLB,
-  ac: VM_ACCOUNT,
-  pf: VM_PFNMAP,
-};
-
-const WITHOUT_PAGES = VM_SHARED | VM_HUGETLB | VM_PFNMAP;
-const HUGE_PAGE_ORDER = 9;
-const EMPTY: PageRuns = [];
+/** Where the pages of a mapping lie, as the system knows it; undefined when it does not. */
+export type Presence = (mapping: SmapsMapping) => PagePlaces | undefined;
 
 interface Built {
   readonly mapping: SmapsMapping;
   readonly vma: LayoutVma;
-  readonly guessed: boolean;
+  readonly counts: KindCounts;
+  readonly placement: Placement;
 }
 
-/** `seed` drives the spread of mappings whose presence is not known. */
+/** `seed` drives the spread of mappings whose pages lie who knows where. */
 export function smapsLayout(name: string, idea: string, smaps: Smaps, presence: Presence, seed: number): Layout {
   const built = smaps.mappings.map((mapping) => buildVma(mapping, presence, seed));
   return { name, idea, vmas: built.map(({ vma }) => vma), notes: notesOf(smaps, built) };
@@ -44,47 +30,65 @@ export function smapsLayout(name: string, idea: string, smaps: Smaps, presence: 
 
 function buildVma(mapping: SmapsMapping, presence: Presence, seed: number): Built {
   const flags = flagsOf(mapping);
-  const shape = { startVpn: mapping.startVpn, pages: mapping.pages, flags };
-  const rss = Math.floor(mapping.rssKb / 4);
-  if ((flags & WITHOUT_PAGES) !== 0 || rss === 0) return { mapping, vma: { ...shape, present: EMPTY }, guessed: false };
-  const known = presence(mapping);
-  const present = known ?? spreadPages(mapping.pages, rss, seed, mapping.startVpn);
-  const folio = mapping.anonHugeKb > 0 ? { folioOrder: HUGE_PAGE_ORDER } : {};
-  return { mapping, vma: { ...shape, present, ...folio }, guessed: known === undefined && present !== "all" };
+  const counts = countKindsOf(mapping, flags);
+  const placement = place(mapping, flags, counts, presence, seed);
+  const { present, filePages, swapped, huge } = placement;
+  const all = present.length === 2 && present[1] === mapping.pages;
+  const vma: LayoutVma = {
+    startVpn: mapping.startVpn,
+    pages: mapping.pages,
+    flags,
+    present: all ? "all" : present,
+    ...(filePages.length > 0 && { filePages }),
+    ...(filePages.length > 0 && isShmem(mapping) && { shmem: true }),
+    ...(swapped.length > 0 && { swapped }),
+    ...(huge.length > 0 && { huge }),
+  };
+  return { mapping, vma, counts, placement };
 }
 
-/**
- * Without VmFlags (before Linux 3.8) only the permissions tell. With them, "s" alone does not make a mapping VM_SHARED:
- * of a file opened read-only it stays clear, and the reaper then takes the pages.
- */
-function flagsOf(mapping: SmapsMapping): number {
-  if (mapping.vmFlags !== null) {
-    return mapping.vmFlags.reduce((flags, code) => flags | (FLAG_OF_CODE[code] ?? 0), 0);
-  }
-  const { perms } = mapping;
-  return (
-    (perms[0] === "r" ? VM_READ : 0) |
-    (perms[1] === "w" ? VM_WRITE : 0) |
-    (perms[2] === "x" ? VM_EXEC : 0) |
-    (perms[3] === "s" ? VM_SHARED : 0) |
-    (mapping.lockedKb > 0 ? VM_LOCKED : 0)
-  );
+function place(mapping: SmapsMapping, flags: number, counts: KindCounts, presence: Presence, seed: number): Placement {
+  const { anon, file, swapped, huge } = counts;
+  if (anon + file + swapped + huge === 0) return NOWHERE;
+  const known = presence(mapping);
+  if (known === undefined) return placeGuessed(mapping, counts, seed);
+  return (flags & VM_HUGETLB) !== 0
+    ? placeKnownHugetlb(mapping, known, counts, seed)
+    : placeKnown(mapping, known, counts, seed);
 }
 
 function notesOf(smaps: Smaps, built: readonly Built[]): string[] {
   const total = (count: (one: Built) => number): number => built.reduce((sum, one) => sum + count(one), 0);
-  const withFlag = (flag: number, kb: (mapping: SmapsMapping) => number): number =>
-    total(({ mapping, vma }) => ((vma.flags & flag) !== 0 ? Math.floor(kb(mapping) / 4) : 0));
-  const reapable = built.filter(({ vma }) => (vma.flags & WITHOUT_PAGES) === 0);
-  const file = reapable.reduce((sum, { mapping }) => sum + Math.max(0, mapping.rssKb - mapping.anonymousKb) / 4, 0);
-  const guessed = built.filter((one) => one.guessed);
+  const flagged = (flag: number, count: (one: Built) => number): number =>
+    total((one) => ((one.vma.flags & flag) === 0 ? 0 : count(one)));
+  const guessed = built.filter(({ placement }) => placement.guessed > 0);
   const counted: [number, string][] = [
-    [Math.floor(file), "pages of private file mappings: counted as anonymous"],
-    [withFlag(VM_SHARED, ({ rssKb }) => rssKb), "pages of shared mappings: left out"],
-    [total(({ mapping }) => mapping.hugetlbKb / 4), "pages (4 KiB) of hugetlb mappings: left out"],
-    [total(({ mapping }) => Math.floor(mapping.swapKb / 4)), "swapped pages: left out"],
     [
-      guessed.reduce((sum, { vma }) => sum + presentPages(vma), 0),
+      total(({ mapping, counts }) => (mapping.anonymousKb === null ? counts.anon : 0)),
+      "pages are taken for anonymous, since there is no field Anonymous",
+    ],
+    [
+      flagged(VM_SHARED, ({ mapping }) => pagesOf(mapping.anonymousKb ?? 0)),
+      "anonymous pages of shared mappings: counted as what is mapped",
+    ],
+    [
+      total(({ mapping, vma }) => ((vma.flags & VM_HUGETLB) !== 0 ? 0 : pagesOf(mapping.pmdMappedKb))),
+      "pages of files or shared memory in huge PMDs: mapped one by one",
+    ],
+    [total(({ placement }) => placement.splitHuge), "pages of huge PMDs lie in no whole 2 MiB: mapped one by one"],
+    [
+      flagged(VM_HUGETLB, ({ mapping, counts }) => (mapping.kernelPageKb > 2048 ? counts.huge : 0)),
+      "pages (4 KiB) of hugetlb pages above 2 MiB: as pages of 2 MiB",
+    ],
+    [flagged(VM_PFNMAP, ({ counts }) => counts.left), "pages of device mappings: left out"],
+    [flagged(VM_HUGETLB, ({ counts }) => counts.left), "pages (4 KiB) of hugetlb mappings are no 2 MiB: left out"],
+    [
+      total(({ vma, counts }) => ((vma.flags & (VM_PFNMAP | VM_HUGETLB)) !== 0 ? 0 : counts.left)),
+      "swapped pages in no entry (of shared memory, or more than fit): left out",
+    ],
+    ...differences(built),
+    [
+      guessed.reduce((sum, { placement }) => sum + placement.guessed, 0),
       `pages of ${guessed.length} mappings lie where a seeded spread put them (runs of ${MEAN_RUN_PAGES} on average)`,
     ],
   ];
@@ -93,4 +97,21 @@ function notesOf(smaps: Smaps, built: readonly Built[]): string[] {
     .map(([count, what]) => `${count.toLocaleString("en-US")} ${what}`);
   for (const name of smaps.skipped) notes.push(`${name} skipped: it is no part of the address space`);
   return notes;
+}
+
+/** What the list of pages has more or less than the sizes say: zero pages, and changes between the two readings. */
+function differences(built: readonly Built[]): [number, string][] {
+  let more = 0;
+  let less = 0;
+  for (const { counts, placement } of built) {
+    const { present, filePages, huge, swapped } = placement;
+    const placed = countRuns(present) + countRuns(filePages) + countRuns(huge) + countRuns(swapped);
+    const difference = placed - (counts.anon + counts.file + counts.huge + counts.swapped);
+    more += Math.max(0, difference);
+    less += Math.max(0, -difference);
+  }
+  return [
+    [more, "pages more are mapped than the sizes say (zero pages, or new since): taken as they lie"],
+    [less, "pages less are mapped than the sizes say: left out"],
+  ];
 }

@@ -2,13 +2,15 @@
  * Parser of /proc/PID/smaps (fs/proc/task_mmu.c: show_smap; layout documented in proc(5)) and of recordings, which are such
  * a text with more fields.
  *
- * Tolerant of what kernels differ in: unknown fields, missing fields other than Rss, any order of fields.
+ * Tolerant of what kernels differ in: unknown fields, missing fields other than Rss, any order of fields. A field that
+ * one mapping has and another lacks, or a last line without an end, shows that a text was cut or edited.
  * Anything else is refused with one line: file, line number, what is there, what was expected.
  */
 
 import { UsageError } from "../base/errors.ts";
-import { type PageRuns, USER_VPN_5LEVEL } from "./layout.ts";
-import { parseRuns, RUN_FIELDS, type RunField } from "./page-runs.ts";
+import { USER_VPN_5LEVEL } from "./layout.ts";
+import { type PageRuns, parseRuns, sharedPage } from "./page-runs.ts";
+import type { PageKind, PagePlaces } from "./pagemap.ts";
 
 /** One mapping. Sizes are kB as in the file; a field that the kernel does not print is 0. */
 export interface SmapsMapping {
@@ -20,16 +22,24 @@ export interface SmapsMapping {
   readonly perms: string;
   /** File path, [heap], [stack], ...; "" for anonymous memory. */
   readonly path: string;
+  /** 0 where no file is mapped. */
+  readonly inode: number;
   readonly rssKb: number;
-  readonly anonymousKb: number;
+  readonly privateDirtyKb: number;
+  /** null in a text without this field: before Linux 2.6.34. */
+  readonly anonymousKb: number | null;
   readonly anonHugeKb: number;
+  /** Shared memory or pages of a file that one huge PMD maps. */
+  readonly pmdMappedKb: number;
   readonly hugetlbKb: number;
   readonly swapKb: number;
   readonly lockedKb: number;
   /** 4 when the kernel does not say. */
   readonly kernelPageKb: number;
-  /** Where its pages lay, by the fields of a recording; null in a text that is none. */
-  readonly runs: Readonly<Partial<Record<RunField, PageRuns>>> | null;
+  /** Where its pages lay, by the fields of a recording; null without any. */
+  readonly places: PagePlaces | null;
+  /** A recording says that it is shared memory, whose folder told it. */
+  readonly mappedShmem: boolean;
   /** Two-letter codes of VmFlags; null before Linux 3.8. */
   readonly vmFlags: readonly string[] | null;
 }
@@ -39,15 +49,26 @@ export interface Smaps {
   readonly mappings: readonly SmapsMapping[];
   /** Names of entries that are no part of the address space: [vsyscall] lies above user space. */
   readonly skipped: readonly string[];
-  /** The text is a recording: what lay where is known, also where a mapping has no runs. */
-  readonly recorded: boolean;
 }
+
+/** Fields that a recording has beside the kernel's, and the kind of page whose runs they list. */
+export const RUN_FIELDS = { AnonRuns: "anon", FileRuns: "file", SwapRuns: "swapped" } as const satisfies Readonly<
+  Record<string, PageKind>
+>;
+/** A recording says "Mapped: shmem" where the base name alone does not tell. */
+export const MAPPED_FIELD = "Mapped";
+export const MAPPED_SHMEM = "shmem";
+
+/** Fields that are read here: a kernel prints them for each mapping or for none. A recording leaves out sizes of 0. */
+const SAME_IN_ALL = ["Size", "Rss", "KernelPageSize", "VmFlags"];
+const SAME_IN_KERNEL_TEXT = ["Private_Dirty", "Anonymous", "AnonHugePages", "Swap", "Locked", "Private_Hugetlb"];
 
 const HEADER =
   /^([0-9a-f]{1,16})-([0-9a-f]{1,16}) ([r-][w-][x-][sp]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+)(?: +(.*))?$/;
 const FIELD = /^([A-Za-z_][\w()]*):(.*)$/;
 const KB_VALUE = /^(\d+) kB$/;
 const NOT_USER_SPACE = "[vsyscall]";
+const EXPECTED_RSS = "expected smaps (not maps), not cut short";
 const EXPECTED = 'expected "address-address perms offset dev inode path" or "Field: value"';
 
 interface Draft {
@@ -59,11 +80,13 @@ interface Draft {
 /** `file` names the source in error messages. @throws UsageError */
 export function parseSmaps(text: string, file: string): Smaps {
   const drafts = readLines(text, file);
+  refuseUneven(drafts, file);
+  const knowsAnonymous = drafts.some(({ fields }) => fields.has("Anonymous"));
   const skipped: string[] = [];
   const mappings: SmapsMapping[] = [];
   for (const draft of drafts) {
     if (draft.header[7] === NOT_USER_SPACE) skipped.push(NOT_USER_SPACE);
-    else mappings.push(finish(draft, file));
+    else mappings.push(finish(draft, file, knowsAnonymous));
   }
   if (mappings.length === 0) {
     throw new UsageError(`${file}:1: no mapping, expected smaps text (dead processes and kernel threads have none)`);
@@ -74,7 +97,21 @@ export function parseSmaps(text: string, file: string): Smaps {
     const what = mapping.startVpn < before.startVpn ? "mapping lies below" : "mapping overlaps";
     refuse(file, mapping.line, `${what} that of line ${before.line}`, "expected mappings in ascending order, apart");
   }
-  return { mappings, skipped, recorded: mappings.some(({ runs }) => runs !== null) };
+  if (!text.endsWith("\n")) {
+    refuse(file, text.split("\n").length, "last line without an end", "expected a whole text, not cut short");
+  }
+  return { mappings, skipped };
+}
+
+function refuseUneven(drafts: readonly Draft[], file: string): void {
+  const recorded = drafts.some(({ fields }) => Object.keys(RUN_FIELDS).some((name) => fields.has(name)));
+  for (const name of recorded ? SAME_IN_ALL : [...SAME_IN_ALL, ...SAME_IN_KERNEL_TEXT]) {
+    const having = drafts.find(({ fields }) => fields.has(name));
+    const lacking = drafts.find(({ fields }) => !fields.has(name));
+    if (having === undefined || lacking === undefined) continue;
+    const expected = `expected it as in line ${having.line}, not cut short`;
+    refuse(file, lacking.line, `mapping without ${name}`, name === "Rss" ? EXPECTED_RSS : expected);
+  }
 }
 
 function readLines(text: string, file: string): Draft[] {
@@ -101,11 +138,11 @@ function readLines(text: string, file: string): Draft[] {
   return drafts;
 }
 
-function finish(draft: Draft, file: string): SmapsMapping {
+function finish(draft: Draft, file: string, knowsAnonymous: boolean): SmapsMapping {
   const { line, header, fields } = draft;
   const path = header[7] ?? "";
   if (path === "[rollup]") refuse(file, line, "smaps_rollup", "expected smaps");
-  if (!fields.has("Rss")) refuse(file, line, "mapping without Rss", "expected smaps (not maps), not cut short");
+  if (!fields.has("Rss")) refuse(file, line, "mapping without Rss", EXPECTED_RSS);
   const startVpn = pageNumber(header[1] as string, file, line);
   const endVpn = pageNumber(header[2] as string, file, line);
   const pages = endVpn - startVpn;
@@ -114,25 +151,32 @@ function finish(draft: Draft, file: string): SmapsMapping {
   if (fields.has("Size") && kb("Size") !== pages * 4) {
     refuse(file, line, `Size ${kb("Size")} kB`, `expected ${pages * 4} kB by its addresses`);
   }
-  const atMost = (name: string): number => {
-    if (kb(name) > pages * 4) refuse(file, line, `${name} ${kb(name)} kB`, `expected at most ${pages * 4} kB`);
+  const atMost = (name: string, most: number, of: string): number => {
+    if (kb(name) > most) refuse(file, line, `${name} ${kb(name)} kB`, `expected at most ${most} kB${of}`);
     return kb(name);
   };
+  const rssKb = atMost("Rss", pages * 4, "");
+  const anonymousKb = knowsAnonymous ? atMost("Anonymous", rssKb, " (Rss)") : null;
   return {
     line,
     startVpn,
     pages,
     perms: header[3] as string,
     path,
-    rssKb: atMost("Rss"),
-    anonymousKb: atMost("Anonymous"),
-    anonHugeKb: atMost("AnonHugePages"),
+    inode: Number(header[6]),
+    rssKb,
+    privateDirtyKb: atMost("Private_Dirty", rssKb, " (Rss)"),
+    anonymousKb,
+    anonHugeKb: atMost("AnonHugePages", anonymousKb ?? rssKb, anonymousKb === null ? " (Rss)" : " (Anonymous)"),
+    pmdMappedKb: kb("ShmemPmdMapped") + kb("FilePmdMapped"),
     hugetlbKb: kb("Shared_Hugetlb") + kb("Private_Hugetlb"),
+    // Of shared memory it is what the whole object has in swap, mapped here or not: no bound.
     swapKb: kb("Swap"),
     lockedKb: kb("Locked"),
-    runs: runsOf(draft, pages, file),
+    places: placesOf(draft, pages, file),
+    mappedShmem: fields.get(MAPPED_FIELD)?.value === MAPPED_SHMEM,
     kernelPageKb: fields.has("KernelPageSize") ? kernelPageKb(draft, file) : 4,
-    vmFlags: fields.get("VmFlags")?.value.split(/ +/) ?? null,
+    vmFlags: vmFlags(draft, file),
   };
 }
 
@@ -144,9 +188,10 @@ function fieldKb(draft: Draft, name: string, file: string): number {
   return value;
 }
 
-function runsOf({ fields }: Draft, pages: number, file: string): SmapsMapping["runs"] {
-  const all: Partial<Record<RunField, PageRuns>> = {};
-  for (const name of Object.keys(RUN_FIELDS) as RunField[]) {
+function placesOf({ line, fields }: Draft, pages: number, file: string): PagePlaces | null {
+  const places: Record<PageKind, PageRuns> = { anon: [], file: [], swapped: [] };
+  let any = false;
+  for (const [name, kind] of Object.entries(RUN_FIELDS)) {
     const field = fields.get(name);
     if (field === undefined) continue;
     const runs = parseRuns(field.value, pages);
@@ -154,9 +199,23 @@ function runsOf({ fields }: Draft, pages: number, file: string): SmapsMapping["r
       const expected = `expected ascending runs "offset+count" within ${pages} pages`;
       refuse(file, field.line, `${name}: ${excerpt(field.value)}`, expected);
     }
-    all[name] = runs;
+    places[kind] = runs;
+    any = true;
   }
-  return Object.keys(all).length === 0 ? null : all;
+  const twice = sharedPage(places.anon, places.file, places.swapped);
+  if (twice !== undefined) refuse(file, line, `page ${twice} in runs of two kinds`, "expected each page in one");
+  return any ? places : null;
+}
+
+/** The last line that a kernel prints for a mapping: cut short, its last code is. */
+function vmFlags({ fields }: Draft, file: string): readonly string[] | null {
+  const field = fields.get("VmFlags");
+  if (field === undefined) return null;
+  if (field.value === "") return [];
+  const codes = field.value.split(/ +/);
+  const odd = codes.find((code) => !/^(?:\w\w|\?\?)$/.test(code));
+  if (odd !== undefined) refuse(file, field.line, `VmFlags: ${excerpt(odd)}`, "expected codes of two letters");
+  return codes;
 }
 
 /** Page sizes are powers of two times 4 kB: 4, 16, 64, and 2,048 and up for huge pages. */

@@ -116,6 +116,7 @@ export function block(pairs = 21, vmas = 4096): MeasuredBlock {
       vmas,
       mappedPages: 2 ** 21,
       presentPages: 2 ** 21,
+      ownPages: 2 ** 21,
       pteTables: 4096,
       levels: 4,
     },

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { UsageError } from "../../src/base/errors.ts";
-import { VM_READ } from "../../src/mm/vma.ts";
-import { checkLayout, countLayout, forEachRun, type Layout, type LayoutVma } from "../../src/scenario/layout.ts";
+import { VM_HUGETLB, VM_PFNMAP, VM_READ } from "../../src/mm/vma.ts";
+import { checkLayout, countLayout, type Layout, type LayoutVma, runsOf } from "../../src/scenario/layout.ts";
 
 function layoutOf(...vmas: Partial<LayoutVma>[]): Layout {
   const filled = vmas.map((vma) => ({ startVpn: 100, pages: 10, flags: VM_READ, present: "all", ...vma }) as LayoutVma);
@@ -15,11 +15,36 @@ test("counts pages and the PTE tables that hold present pages, shared ones once"
     { startVpn: 600, pages: 3000, present: [0, 1, 5, 2, 1000, 1] },
     { startVpn: 2 ** 35 - 4, pages: 4, present: [] },
   );
-  expect(countLayout(layout)).toEqual({ vmas: 3, mappedPages: 3028, presentPages: 28, pteTables: 3, levels: 4 });
+  expect(countLayout(layout)).toEqual({
+    vmas: 3,
+    mappedPages: 3028,
+    presentPages: 28,
+    ownPages: 28,
+    pteTables: 3,
+    levels: 4,
+  });
 });
 
 test("an address above 2^47 needs five levels", () => {
   expect(countLayout(layoutOf({ startVpn: 2 ** 35 - 4, pages: 5 })).levels).toBe(5);
+});
+
+test("pages of every kind count, as tables do that hold no more than a swap entry; a huge PMD needs none", () => {
+  const layout = checkLayout(
+    layoutOf(
+      {
+        startVpn: 512,
+        pages: 2048,
+        present: [0, 1],
+        filePages: [1, 4, 600, 1],
+        swapped: [700, 1, 1600, 1],
+        huge: [1024, 512],
+      },
+      { startVpn: 4096, pages: 512, flags: VM_HUGETLB, present: [], huge: [0, 512] },
+      { startVpn: 8192, pages: 5, flags: VM_PFNMAP },
+    ),
+  );
+  expect(countLayout(layout)).toMatchObject({ presentPages: 1030, ownPages: 1025, pteTables: 4 });
 });
 
 test("counting equals listing every page", () => {
@@ -41,9 +66,10 @@ test("counting equals listing every page", () => {
       const layout = checkLayout(layoutOf(...vmas));
       const pages = new Set<number>();
       for (const vma of layout.vmas) {
-        forEachRun(vma, (vpn, count) => {
-          for (let i = 0; i < count; i++) pages.add(vpn + i);
-        });
+        const { present } = runsOf(vma);
+        for (let r = 0; r < present.length; r += 2) {
+          for (let i = 0; i < (present[r + 1] as number); i++) pages.add(vma.startVpn + (present[r] as number) + i);
+        }
       }
       const counts = countLayout(layout);
       expect(counts.presentPages).toBe(pages.size);
@@ -68,12 +94,37 @@ test.each<[string, Layout, string]>([
   ],
   ["folio order", layoutOf({ folioOrder: 11 }), "layout mine: VMA 0: folioOrder 11, expected 0..9"],
   ["odd runs", layoutOf({ present: [1] }), "layout mine: VMA 0: present has 1 numbers, expected [offset, count, ...]"],
-  ["empty run", layoutOf({ present: [1, 0] }), "layout mine: VMA 0: run 0 is [1, 0]"],
-  ["touching runs", layoutOf({ present: [1, 2, 3, 1] }), "layout mine: VMA 0: run 1 begins at 3, expected more than 3"],
+  ["empty run", layoutOf({ present: [1, 0] }), "layout mine: VMA 0: present: run 0 is [1, 0]"],
   [
-    "run beyond the VMA",
-    layoutOf({ present: [9, 2] }),
-    "layout mine: VMA 0: its present pages end at 11, beyond its 10 pages",
+    "touching runs",
+    layoutOf({ present: [1, 2, 3, 1] }),
+    "layout mine: VMA 0: present: run 1 begins at 3, expected more than 3",
+  ],
+  ["run beyond the VMA", layoutOf({ present: [9, 2] }), "layout mine: VMA 0: present ends at 11, beyond its 10 pages"],
+  [
+    "runs of another kind that reach too far",
+    layoutOf({ present: [], swapped: [9, 2] }),
+    "layout mine: VMA 0: swapped ends at 11, beyond its 10 pages",
+  ],
+  [
+    "a page of two kinds",
+    layoutOf({ present: [0, 3], filePages: [2, 1] }),
+    "layout mine: VMA 0: page 2 is in two of its lists of runs, expected one",
+  ],
+  [
+    "huge pages off their boundaries",
+    layoutOf({ startVpn: 100, pages: 2000, present: [], huge: [412, 512, 1435, 512] }),
+    "layout mine: VMA 0: huge: 512 pages at page 1535, expected multiples of 512",
+  ],
+  [
+    "half a huge page",
+    layoutOf({ startVpn: 512, pages: 2000, present: [], huge: [0, 600] }),
+    "layout mine: VMA 0: huge: 600 pages at page 512, expected multiples of 512",
+  ],
+  [
+    "small pages of hugetlb",
+    layoutOf({ flags: VM_HUGETLB, present: [], filePages: [0, 1] }),
+    "layout mine: VMA 0: filePages in a VM_HUGETLB mapping, expected only huge",
   ],
 ])("refuses %s", (_, layout, message) => {
   expect(() => checkLayout(layout)).toThrow(new UsageError(message));

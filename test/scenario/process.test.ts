@@ -4,21 +4,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { UsageError } from "../../src/base/errors.ts";
-import {
-  VM_ACCOUNT,
-  VM_EXEC,
-  VM_HUGETLB,
-  VM_LOCKED,
-  VM_PFNMAP,
-  VM_READ,
-  VM_SHARED,
-  VM_WRITE,
-} from "../../src/mm/vma.ts";
-import { checkLayout, countLayout, type LayoutVma, presentPages } from "../../src/scenario/layout.ts";
+import { checkLayout, countLayout } from "../../src/scenario/layout.ts";
 import { buildLayout } from "../../src/scenario/layouts/index.ts";
 import { readOwnSmaps, readProcess, readSmaps } from "../../src/scenario/process.ts";
-import { parseSmaps } from "../../src/scenario/smaps.ts";
-import { type Presence, smapsLayout } from "../../src/scenario/smaps-layout.ts";
 
 const FIXTURE = fileURLToPath(new URL("fixtures/node-20.smaps", import.meta.url));
 
@@ -28,14 +16,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** One mapping of 8 pages from smaps text. */
-function convert(lines: string, perms = "rw-p", presence: Presence = () => undefined) {
-  const text = `00400000-00408000 ${perms} 00000000 00:00 0 \nRss: 12 kB\n${lines}`;
-  const layout = smapsLayout("one", "test", parseSmaps(text, "text"), presence, 1);
-  return { vma: layout.vmas[0] as LayoutVma, notes: layout.notes };
-}
-
-test("a file gives every mapping at its address, with as many present pages as its Rss", () => {
+test("a file gives every mapping at its address, with as many present pages as its Rss and as many of its own as Anonymous", () => {
   const layout = checkLayout(readSmaps(FIXTURE, 1));
   expect(layout.vmas).toHaveLength(85);
   expect(layout.vmas[0]?.startVpn).toBe(0x400);
@@ -43,64 +24,13 @@ test("a file gives every mapping at its address, with as many present pages as i
     vmas: 85,
     mappedPages: 50_987,
     presentPages: 9_938,
+    ownPages: 1_579,
     pteTables: expect.any(Number),
     levels: 4,
   });
   expect(readSmaps(FIXTURE, 1)).toEqual(layout);
   expect(readSmaps(FIXTURE, 2)).not.toEqual(layout);
   expect(layout.notes.join("\n")).toMatch(/pages of \d+ mappings lie where a seeded spread put them/);
-});
-
-test("what the system knows of presence is taken over", () => {
-  const { vma, notes } = convert("Anonymous: 12 kB", "rw-p", () => [1, 2, 7, 1]);
-  expect(vma).toEqual({ startVpn: 0x400, pages: 8, flags: VM_READ | VM_WRITE, present: [1, 2, 7, 1] });
-  expect(notes).toEqual([]);
-});
-
-test("presence is not asked for where nothing is resident", () => {
-  const text = "00400000-7f0000000000 ---p 00000000 00:00 0 \nRss: 0 kB\n";
-  const never: Presence = () => {
-    throw new Error("asked");
-  };
-  const { vmas } = smapsLayout("reservation", "test", parseSmaps(text, "text"), never, 1);
-  expect(vmas.map(presentPages)).toEqual([0]);
-});
-
-test("flags come from VmFlags where the kernel prints them, else from the permissions", () => {
-  expect(convert("VmFlags: rd ex mr lo ac zz").vma.flags).toBe(VM_READ | VM_EXEC | VM_LOCKED | VM_ACCOUNT);
-  expect(convert("Locked: 4 kB", "r-xp").vma.flags).toBe(VM_READ | VM_EXEC | VM_LOCKED);
-  expect(convert("", "rw-s").vma.flags).toBe(VM_READ | VM_WRITE | VM_SHARED);
-  // A read-only mapping of a file opened read-only: MAP_SHARED, but not VM_SHARED.
-  expect(convert("VmFlags: rd ms", "r--s").vma.flags).toBe(VM_READ);
-});
-
-test.each([
-  ["shared", "VmFlags: rd wr sh", VM_READ | VM_WRITE | VM_SHARED, ["3 pages of shared mappings: left out"]],
-  [
-    "hugetlb",
-    "VmFlags: rd ht\nPrivate_Hugetlb: 2048 kB\nKernelPageSize: 2048 kB",
-    VM_READ | VM_HUGETLB,
-    ["512 pages (4 KiB) of hugetlb mappings: left out"],
-  ],
-  ["PFN", "VmFlags: rd pf", VM_READ | VM_PFNMAP, []],
-])("%s mappings become VMAs without pages, and the notes say so", (_, lines, flags, notes) => {
-  const converted = convert(`Anonymous: 12 kB\n${lines}`);
-  expect(converted.vma).toEqual({ startVpn: 0x400, pages: 8, flags, present: [] });
-  expect(converted.notes).toEqual(notes);
-});
-
-test("file pages, swapped pages and guesses are counted in the notes", () => {
-  const { vma, notes } = convert("Anonymous: 4 kB\nSwap: 5000 kB");
-  expect(presentPages(vma)).toBe(3);
-  expect(notes).toEqual([
-    "2 pages of private file mappings: counted as anonymous",
-    "1,250 swapped pages: left out",
-    "3 pages of 1 mappings lie where a seeded spread put them (runs of 16 on average)",
-  ]);
-});
-
-test("transparent huge pages become folios of 512 pages", () => {
-  expect(convert("AnonHugePages: 8 kB").vma.folioOrder).toBe(9);
 });
 
 test.each([

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { UsageError } from "../../src/base/errors.ts";
-import { parseSmaps, type SmapsMapping } from "../../src/scenario/smaps.ts";
+import { parseSmaps } from "../../src/scenario/smaps.ts";
+import { blocksOf, eras, samples } from "./smaps-lab.ts";
 
 /** Node 20 on Linux 6.18, its paths cut to base names. */
 const REAL = readFileSync(new URL("fixtures/node-20.smaps", import.meta.url), "utf8");
@@ -18,13 +19,17 @@ test("reads a real process", () => {
     pages: 0x2c3,
     perms: "rw-p",
     path: "[heap]",
+    inode: 0,
     rssKb: heap?.rssKb,
+    privateDirtyKb: heap?.rssKb,
     anonymousKb: heap?.rssKb,
     anonHugeKb: 0,
+    pmdMappedKb: 0,
     hugetlbKb: 0,
     swapKb: 0,
     lockedKb: 0,
-    runs: null,
+    places: null,
+    mappedShmem: false,
     kernelPageKb: 4,
     vmFlags: ["rd", "wr", "mr", "mw", "me", "ac"],
   });
@@ -32,90 +37,21 @@ test("reads a real process", () => {
   expect(mappings.at(-1)?.path).toBe("[stack]");
 });
 
-const VM_CODES = ["rd", "wr", "ex", "sh", "mr", "mw", "me", "lo", "ht", "pf", "hg", "zz"];
-
-/** Ascending runs apart from each other, at least one. */
-function runsIn(pages: number): fc.Arbitrary<number[]> {
-  return fc.uniqueArray(fc.nat(pages), { minLength: 2, maxLength: 12 }).map((cuts) => {
-    const ends = cuts.sort((a, b) => a - b);
-    return ends.flatMap((from, i) =>
-      i % 2 === 0 && i + 1 < ends.length ? [from, (ends[i + 1] as number) - from] : [],
-    );
-  });
-}
-
-function words(runs: readonly number[]): string {
-  return runs.flatMap((offset, i) => (i % 2 === 0 ? [`${offset}+${runs[i + 1]}`] : [])).join(" ");
-}
-
-const mapping: fc.Arbitrary<Omit<SmapsMapping, "line" | "startVpn"> & { gap: number }> = fc
-  .integer({ min: 1, max: 2 ** 20 })
-  .chain((pages) => {
-    const part = fc.nat(pages).map((count) => count * 4);
-    return fc.record({
-      gap: fc.nat(2 ** 30),
-      pages: fc.constant(pages),
-      perms: fc.constantFrom("rw-p", "r--p", "r-xp", "---p", "rw-s", "r--s"),
-      path: fc.constantFrom("", "/usr/bin/a b (deleted)", "[heap]", "[anon:dalvik-main space (region space)]", "/é/ü"),
-      rssKb: part,
-      anonymousKb: part,
-      anonHugeKb: part,
-      hugetlbKb: part,
-      swapKb: fc.nat(1e9),
-      lockedKb: part,
-      runs: fc.option(fc.record({ AnonRuns: runsIn(pages), FileRuns: runsIn(pages) }, { requiredKeys: ["AnonRuns"] })),
-      kernelPageKb: fc.constantFrom(4, 16, 64, 2048),
-      vmFlags: fc.option(fc.subarray(VM_CODES, { minLength: 1 })),
-    });
-  });
-
-function hex(vpn: number): string {
-  return `${vpn.toString(16)}000`.padStart(8, "0");
-}
-
-/** smaps text of mappings, with a few fields that the parser does not know; `turn` rotates the order of fields. */
-function print(mappings: readonly SmapsMapping[], turn: number): string {
-  return mappings
-    .map((one) => {
-      const head = `${hex(one.startVpn)}-${hex(one.startVpn + one.pages)} ${one.perms} 00000000 fe:00 ${one.line}`;
-      const kb = (name: string, value: number): string => `${`${name}:`.padEnd(16)}${String(value).padStart(8)} kB`;
-      const fields = [
-        kb("Size", one.pages * 4),
-        kb("KernelPageSize", one.kernelPageKb),
-        kb("Rss", one.rssKb),
-        kb("Anonymous", one.anonymousKb),
-        kb("AnonHugePages", one.anonHugeKb),
-        kb("Private_Hugetlb", one.hugetlbKb),
-        kb("Swap", one.swapKb),
-        kb("Locked", one.lockedKb),
-        kb("Future_Field", 7),
-        "THPeligible:    0",
-        ...Object.entries(one.runs ?? {}).map(([name, runs]) => `${name}: ${words(runs as number[])}`),
-        ...(one.vmFlags === null ? [] : [`VmFlags: ${one.vmFlags.join(" ")} `]),
-      ];
-      const cut = turn % fields.length;
-      const rest = [...fields.slice(cut), ...fields.slice(0, cut)];
-      return [one.path === "" ? `${head} ` : `${head}                  ${one.path}`, ...rest].join("\n");
-    })
-    .join("\n")
-    .concat("\n");
-}
-
 test("what is printed is read back, whatever the order of fields; mappings out of order are refused", () => {
   fc.assert(
-    fc.property(fc.array(mapping, { minLength: 1, maxLength: 12 }), fc.nat(20), (shapes, turn) => {
-      let next = 16;
-      const placed = shapes.map(({ gap, ...rest }): SmapsMapping => {
-        const startVpn = next + gap;
-        next = startVpn + rest.pages;
-        return { line: 0, startVpn, ...rest };
-      });
-      const text = print(placed, turn);
+    fc.property(samples, eras, fc.nat(20), (all, era, turn) => {
+      const text = blocksOf(all, era, turn).join("");
+      const expected = all.map(({ mapping }) => ({
+        ...mapping,
+        anonymousKb: era.anonymous ? mapping.anonymousKb : null,
+        places: era.recorded && Object.values(mapping.places).some((runs) => runs.length > 0) ? mapping.places : null,
+        vmFlags: era.vmFlags ? mapping.vmFlags : null,
+      }));
       const read = parseSmaps(text, "generated").mappings.map((one) => ({ ...one, line: 0 }));
-      expect(read).toEqual(placed);
-      expect(parseSmaps(text.replaceAll("\n", "\r\n"), "generated").mappings).toHaveLength(placed.length);
-      if (placed.length > 1)
-        expect(() => parseSmaps(print(placed.toReversed(), turn), "generated")).toThrow("ascending");
+      expect(read).toEqual(expected);
+      expect(parseSmaps(text.replaceAll("\n", "\r\n"), "generated").mappings).toHaveLength(all.length);
+      const turned = blocksOf(all.toReversed(), era, turn).join("");
+      if (all.length > 1) expect(() => parseSmaps(turned, "generated")).toThrow("ascending");
     }),
   );
 });
@@ -169,9 +105,19 @@ test("bytes that are no text at all are refused with one line", () => {
   expectOneLine(`${"0-".repeat(1_000_000)} `);
 });
 
-test("any cut of a real file is read or refused, and only whole mappings are kept", () => {
-  const part = REAL.split("\n").slice(0, 55).join("\n");
-  for (let end = 0; end <= part.length; end++) expectOneLine(part.slice(0, end));
+test("any cut of a real file is refused, except between two mappings", () => {
+  const lines = REAL.split("\n").slice(0, 52);
+  const part = `${lines.join("\n")}\n`;
+  const whole = [...part.matchAll(/^VmFlags: .*\n/gm)].map((match) => match.index + match[0].length);
+  expect(whole).toHaveLength(2);
+  for (let end = 0; end <= part.length; end++) {
+    const read = (): number => parseSmaps(part.slice(0, end), "file").mappings.length;
+    if (whole.includes(end)) expect(read()).toBe(whole.indexOf(end) + 1);
+    // One mapping alone shows no more than where it ends.
+    else if (end > (whole[0] as number) || part[end - 1] !== "\n" || end === 0)
+      expect(read, `cut at ${end}`).toThrow(UsageError);
+    else expectOneLine(part.slice(0, end));
+  }
 });
 
 const HEAD = "00400000-00402000 r--p 00000000 fe:00 260689 node";
@@ -194,6 +140,23 @@ test.each([
   ["a number too large", `${HEAD}\nRss: 99999999999999999999 kB`, '2: Rss: "99999999999999999999 kB", expected "N kB"'],
   ["a field twice", `${HEAD}\nRss: 4 kB\nRss: 4 kB\n`, "3: Rss again (line 2), expected it once per mapping"],
   ["more than the range holds", `${HEAD}\nRss: 12 kB\n`, "1: Rss 12 kB, expected at most 8 kB"],
+  [
+    "parts larger than the whole",
+    `${HEAD}\nRss: 4 kB\nAnonymous: 8 kB\n`,
+    "1: Anonymous 8 kB, expected at most 4 kB (Rss)",
+  ],
+  ["no end", `${HEAD}\nRss: 4 kB\nVmFlags: rd`, "3: last line without an end, expected a whole text, not cut short"],
+  ["half a code", `${HEAD}\nRss: 4 kB\nVmFlags: rd w\n`, '3: VmFlags: "w", expected codes of two letters'],
+  [
+    "a field that one mapping lacks",
+    `${HEAD}\nRss: 4 kB\nSwap: 0 kB\n00402000-00403000 rw-p 00000000 00:00 0 \nRss: 0 kB\n`,
+    "4: mapping without Swap, expected it as in line 1, not cut short",
+  ],
+  [
+    "a page in two runs",
+    `${HEAD}\nRss: 8 kB\nAnonRuns: 0+2\nFileRuns: 1+1\n`,
+    "1: page 1 in runs of two kinds, expected each page in one",
+  ],
   ["a wrong Size", `${HEAD}\nSize: 12 kB\nRss: 4 kB\n`, "1: Size 12 kB, expected 8 kB by its addresses"],
   [
     "page sizes of another world",
@@ -225,6 +188,6 @@ test.each([
 });
 
 test("56-bit addresses keep every bit", () => {
-  const { mappings } = parseSmaps("fffffffffff000-100000000000000 rw-p 00000000 00:00 0 \nRss: 4 kB", "file");
+  const { mappings } = parseSmaps("fffffffffff000-100000000000000 rw-p 00000000 00:00 0 \nRss: 4 kB\n", "file");
   expect(mappings[0]).toMatchObject({ startVpn: 2 ** 44 - 1, pages: 1 });
 });

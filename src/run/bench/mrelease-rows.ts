@@ -1,6 +1,7 @@
 /** The bench's layouts on the kernel below: real processes killed with and without process_mrelease. */
 
 import { countLayout, type Layout, type LayoutCounts } from "../../scenario/layout.ts";
+import { plainLayout } from "../../scenario/plain.ts";
 import { shrinkLayout } from "../../scenario/shrink.ts";
 import { type MreleaseRun, prepareMrelease, runMrelease } from "../native-mrelease.ts";
 import type { BenchContext } from "./context.ts";
@@ -58,19 +59,20 @@ type Run = (part: Layout, pairs: number, seconds: number) => Promise<MreleaseRun
 
 async function measureLayout(layout: Layout, pairs: number, seconds: number, run: Run): Promise<MeasuredLayout> {
   const whole = countLayout(layout);
+  const plain = plainLayout(layout);
   const absent = (reason: string): MeasuredLayout => ({
     row: { state: "absent", layout: layout.name, pages: whole.presentPages, reason },
     release: "",
   });
-  if (whole.presentPages === 0) return absent("it has no present page");
+  if (countLayout(plain).presentPages === 0) return absent("it has no present page");
   const began = performance.now();
-  const pilotPart = shrinkLayout(layout, PILOT_PAGES);
+  const pilotPart = shrinkLayout(plain, PILOT_PAGES);
   const pilot = await run(pilotPart, 1, seconds);
   if (!pilot.available) return absent(pilot.reason);
   const took = (performance.now() - began) / 1000;
   const pagesPerSecond = (countLayout(pilotPart).presentPages * killsOf(1)) / took;
   const room = roomFor((pagesPerSecond * (seconds - took)) / killsOf(pairs));
-  const part = shrinkLayout(layout, room.pages);
+  const part = shrinkLayout(plain, room.pages);
   const result = await run(part, pairs, seconds - took);
   if (!result.available) return absent(result.reason);
   const counts = countLayout(part);
@@ -80,7 +82,7 @@ async function measureLayout(layout: Layout, pairs: number, seconds: number, run
     pages: whole.presentPages,
     kernelPages: counts.presentPages,
     kernelVmas: result.vmas,
-    notes: notesOf(whole, counts, room.short, result),
+    notes: [...plainNotes(layout, plain), ...notesOf(countLayout(plain), counts, room.short, result)],
     pairs: result.pairs,
   };
   return { row, release: result.release };
@@ -97,6 +99,12 @@ function roomFor(inTime: number): { readonly pages: number; readonly short: "mem
   const byMemory = (process.availableMemory() * MEMORY_PART) / PAGE_BYTES;
   const pages = Math.max(PILOT_PAGES, Math.floor(Math.min(byTime, byMemory)));
   return { pages, short: byMemory < byTime ? "memory" : "time" };
+}
+
+/** The victim of a live kill has private anonymous memory and nothing else. */
+function plainNotes(layout: Layout, plain: Layout): string[] {
+  if (layout === plain) return [];
+  return ["private pages of any kind are small anonymous ones here; shared, hugetlb and swapped ones are left out"];
 }
 
 /** In what a victim was not what the layout says. */
