@@ -88,6 +88,19 @@ export function alignedRuns(runs: PageRuns, startVpn: number, unit: number): Pag
   return aligned;
 }
 
+/** Whether `runs` are whole units of `unit` pages out of `whole`, which consists of such. */
+export function areWholeIn(runs: PageRuns, whole: PageRuns, unit: number): boolean {
+  let w = 0;
+  for (let i = 0; i < runs.length; i += 2) {
+    const [offset, count] = [runs[i] as number, runs[i + 1] as number];
+    while (w < whole.length && (whole[w] as number) + (whole[w + 1] as number) <= offset) w += 2;
+    const from = whole[w];
+    if (from === undefined || offset < from || offset + count > from + (whole[w + 1] as number)) return false;
+    if ((offset - from) % unit !== 0 || count % unit !== 0) return false;
+  }
+  return true;
+}
+
 /** A guess: `count` pages of `free`, as `spreadPages` spreads them, in pieces of `unit` pages (which `free` consists of). */
 export function pickRuns(free: PageRuns, count: number, seed: number, startVpn: number, unit = 1): PageRuns {
   const units = countRuns(free) / unit;

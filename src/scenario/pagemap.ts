@@ -15,13 +15,18 @@ const PRESENT = 0x80;
 const SWAPPED = 0x40;
 const FILE = 0x20;
 const GUARD = 0x04;
+/** Bits 0 to 54, to who has CAP_SYS_ADMIN. */
+const PFN_MASK = (1n << 55n) - 1n;
 
 export const PAGE_KINDS = ["anon", "file", "swapped"] as const;
 /** In memory and the process's own; in memory, of a file or of shared memory; swapped out. */
 export type PageKind = (typeof PAGE_KINDS)[number];
 
 /** Where the pages of each kind lie in a mapping. */
-export type PagePlaces = Readonly<Record<PageKind, PageRuns>>;
+export interface PagePlaces extends Readonly<Record<PageKind, PageRuns>> {
+  /** Of `anon`, what huge PMDs map; undefined when it has none, or nobody knows. */
+  readonly huge?: PageRuns;
+}
 
 /** Entries read at once. */
 const CHUNK = 2 ** 16;
@@ -75,6 +80,14 @@ export class Pagemap {
     }
     change(undefined, end);
     return places;
+  }
+
+  /** Frame behind a page; 0 to who may not know, and for a page that is not in memory. */
+  pfn(vpn: number): number {
+    if (this.#read((vpn * 4) / this.#pageKb, 1) === 0 || kindOf(this.#buffer[TOP_BYTE] as number) === "swapped")
+      return 0;
+    const [entry = 0n] = new BigUint64Array(this.#buffer.buffer, 0, 1);
+    return Number(entry & PFN_MASK);
   }
 
   close(): void {

@@ -14,14 +14,14 @@ export interface Placement extends VmaRuns {
 }
 
 /**
- * Places the pages that the system lists. A huge PMD maps whole 2 MiB; where there are more of them than AnonHugePages
- * counts, which ones is a guess.
+ * Places the pages that the system lists. A huge PMD maps whole 2 MiB; where nobody tells which, and there are more of them
+ * than AnonHugePages counts, it is a guess.
  */
 export function placeKnown(mapping: SmapsMapping, places: PagePlaces, counts: KindCounts, seed: number): Placement {
   const own = counts.anon + counts.huge > 0 ? places.anon : [];
   // What the process shares is never its own: zero pages in a mapping without others, pages of a shared mapping.
   const file = counts.file > 0 && own.length === 0 ? joinRuns(places.file, places.anon) : places.file;
-  const whole = alignedRuns(own, mapping.startVpn, PTRS_PER_PTE);
+  const whole = places.huge ?? alignedRuns(own, mapping.startVpn, PTRS_PER_PTE);
   const fitting = Math.min(counts.huge, countRuns(whole));
   const huge = pickRuns(whole, fitting, seed, mapping.startVpn, PTRS_PER_PTE);
   return {

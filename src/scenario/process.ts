@@ -4,7 +4,7 @@ import { isUtf8 } from "node:buffer";
 import { existsSync, readFileSync } from "node:fs";
 import { UsageError } from "../base/errors.ts";
 import { type Layout, NotAvailable } from "./layout.ts";
-import { MAX_PAGEMAP_PAGES, Pagemap } from "./pagemap.ts";
+import { LivePlaces } from "./live-places.ts";
 import { type PlacesOf, recordingOf } from "./recording.ts";
 import { parseSmaps, type Smaps } from "./smaps.ts";
 import { smapsLayout } from "./smaps-layout.ts";
@@ -45,11 +45,12 @@ export function readOwnSmaps(seed: number): Layout {
  */
 export function readProcess(pid: string, seed: number): Layout {
   const { file, smaps } = readLive(pid);
-  const pagemap = openPagemap(`/proc/${pid}/pagemap`, smaps);
+  const places = openPlaces(pid, smaps);
+  const placesOf: PlacesOf = (mapping) => places?.of(mapping);
   try {
-    return smapsLayout(`process ${pid}`, `the live process ${pid}, from ${file}`, smaps, placesIn(pagemap), seed);
+    return smapsLayout(`process ${pid}`, `the live process ${pid}, from ${file}`, smaps, placesOf, seed);
   } finally {
-    pagemap?.close();
+    places?.close();
   }
 }
 
@@ -89,31 +90,27 @@ export interface Recording {
 export function recordProcess(pid: string): Recording {
   for (let attempt = 1; ; attempt++) {
     const before = readLive(pid);
-    const pagemap = openPagemap(`/proc/${pid}/pagemap`, before.smaps);
-    if (pagemap === undefined) {
+    const places = openPlaces(pid, before.smaps);
+    if (places === undefined) {
       throw new UsageError(`/proc/${pid}/pagemap: cannot be read, expected a process of yours, or more rights`);
     }
     try {
-      const text = recordingOf(before.text, before.smaps, placesIn(pagemap));
+      const text = recordingOf(before.text, before.smaps, (mapping) => places.of(mapping));
       const steady = readLive(pid).text === before.text;
       const pages = before.smaps.mappings.reduce((sum, { rssKb }) => sum + rssKb / 4, 0);
       if (steady || attempt === ATTEMPTS) return { text, pages, steady };
     } finally {
-      pagemap.close();
+      places.close();
     }
   }
 }
 
-function placesIn(pagemap: Pagemap | undefined): PlacesOf {
-  return ({ startVpn, pages }) => (pages > MAX_PAGEMAP_PAGES ? undefined : pagemap?.places(startVpn, pages));
-}
-
-function openPagemap(path: string, smaps: Smaps): Pagemap | undefined {
+/** Undefined for another user's process, or on a kernel without CONFIG_PROC_PAGE_MONITOR: the spread takes its place. */
+function openPlaces(pid: string, smaps: Smaps): LivePlaces | undefined {
   const pageKb = Math.min(...new Set(smaps.mappings.map((mapping) => mapping.kernelPageKb)));
   try {
-    return new Pagemap(path, pageKb);
+    return new LivePlaces(`/proc/${pid}/pagemap`, "/proc/kpageflags", pageKb);
   } catch {
-    // Another user's process, or a kernel without CONFIG_PROC_PAGE_MONITOR: the spread takes its place.
     return undefined;
   }
 }

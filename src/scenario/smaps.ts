@@ -8,8 +8,8 @@
  */
 
 import { UsageError } from "../base/errors.ts";
-import { USER_VPN_5LEVEL } from "./layout.ts";
-import { type PageRuns, parseRuns, sharedPage } from "./page-runs.ts";
+import { PTRS_PER_PTE, USER_VPN_5LEVEL } from "./layout.ts";
+import { alignedRuns, areWholeIn, type PageRuns, parseRuns, sharedPage } from "./page-runs.ts";
 import type { PageKind, PagePlaces } from "./pagemap.ts";
 
 /** One mapping. Sizes are kB as in the file; a field that the kernel does not print is 0. */
@@ -55,6 +55,8 @@ export interface Smaps {
 export const RUN_FIELDS = { AnonRuns: "anon", FileRuns: "file", SwapRuns: "swapped" } as const satisfies Readonly<
   Record<string, PageKind>
 >;
+/** Field of a recording: of AnonRuns, what huge PMDs map. */
+export const HUGE_FIELD = "HugeRuns";
 /** A recording says "Mapped: shmem" where the base name alone does not tell. */
 export const MAPPED_FIELD = "Mapped";
 export const MAPPED_SHMEM = "shmem";
@@ -71,11 +73,18 @@ const NOT_USER_SPACE = "[vsyscall]";
 const EXPECTED_RSS = "expected smaps (not maps), not cut short";
 const EXPECTED = 'expected "address-address perms offset dev inode path" or "Field: value"';
 
+interface Field {
+  readonly line: number;
+  readonly value: string;
+}
+
 interface Draft {
   readonly line: number;
   readonly header: RegExpExecArray;
-  readonly fields: Map<string, { readonly line: number; readonly value: string }>;
+  readonly fields: Map<string, Field>;
 }
+
+type Place = Pick<SmapsMapping, "startVpn" | "pages">;
 
 /** `file` names the source in error messages. @throws UsageError */
 export function parseSmaps(text: string, file: string): Smaps {
@@ -173,7 +182,7 @@ function finish(draft: Draft, file: string, knowsAnonymous: boolean): SmapsMappi
     // Of shared memory it is what the whole object has in swap, mapped here or not: no bound.
     swapKb: kb("Swap"),
     lockedKb: kb("Locked"),
-    places: placesOf(draft, pages, file),
+    places: placesOf(draft, { startVpn, pages }, file),
     mappedShmem: fields.get(MAPPED_FIELD)?.value === MAPPED_SHMEM,
     kernelPageKb: fields.has("KernelPageSize") ? kernelPageKb(draft, file) : 4,
     vmFlags: vmFlags(draft, file),
@@ -188,23 +197,32 @@ function fieldKb(draft: Draft, name: string, file: string): number {
   return value;
 }
 
-function placesOf({ line, fields }: Draft, pages: number, file: string): PagePlaces | null {
+function placesOf(draft: Draft, { startVpn, pages }: Place, file: string): PagePlaces | null {
   const places: Record<PageKind, PageRuns> = { anon: [], file: [], swapped: [] };
   let any = false;
   for (const [name, kind] of Object.entries(RUN_FIELDS)) {
-    const field = fields.get(name);
-    if (field === undefined) continue;
-    const runs = parseRuns(field.value, pages);
-    if (runs === undefined) {
-      const expected = `expected ascending runs "offset+count" within ${pages} pages`;
-      refuse(file, field.line, `${name}: ${excerpt(field.value)}`, expected);
-    }
+    const runs = runsOf(draft, name, pages, file);
+    if (runs === undefined) continue;
     places[kind] = runs;
     any = true;
   }
   const twice = sharedPage(places.anon, places.file, places.swapped);
-  if (twice !== undefined) refuse(file, line, `page ${twice} in runs of two kinds`, "expected each page in one");
-  return any ? places : null;
+  if (twice !== undefined) refuse(file, draft.line, `page ${twice} in runs of two kinds`, "expected each page in one");
+  const huge = runsOf(draft, HUGE_FIELD, pages, file);
+  if (huge === undefined) return any ? places : null;
+  const whole = alignedRuns(places.anon, startVpn, PTRS_PER_PTE);
+  if (areWholeIn(huge, whole, PTRS_PER_PTE)) return { ...places, huge };
+  const { line, value } = draft.fields.get(HUGE_FIELD) as Field;
+  return refuse(file, line, `${HUGE_FIELD}: ${excerpt(value)}`, "expected whole 2 MiB of AnonRuns");
+}
+
+function runsOf({ fields }: Draft, name: string, pages: number, file: string): PageRuns | undefined {
+  const field = fields.get(name);
+  if (field === undefined) return undefined;
+  const runs = parseRuns(field.value, pages);
+  if (runs !== undefined) return runs;
+  const expected = `expected ascending runs "offset+count" within ${pages} pages`;
+  return refuse(file, field.line, `${name}: ${excerpt(field.value)}`, expected);
 }
 
 /** The last line that a kernel prints for a mapping: cut short, its last code is. */

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
   alignedRuns,
+  areWholeIn,
   countRuns,
   joinRuns,
   type PageRuns,
@@ -89,7 +90,21 @@ test("picked runs are as many pages of what is free as asked for, in whole units
       expect(countRuns(picked)).toBe(count);
       expect(joinRuns(picked, runsWithout(free, picked))).toEqual(free);
       expect(alignedRuns(picked, startVpn, unit)).toEqual(picked);
+      expect(areWholeIn(picked, free, unit)).toBe(true);
       expect(pickRuns(free, count, seed, startVpn, unit)).toEqual(picked);
     }),
   );
+});
+
+test.each([
+  ["nothing", [], true],
+  ["a unit", [8, 4], true],
+  ["units of two runs", [0, 4, 20, 8], true],
+  ["half a unit", [0, 2], false],
+  ["a unit off its boundary", [2, 4], false],
+  ["across a hole", [8, 12], false],
+  ["outside", [12, 4], false],
+  ["behind the end", [28, 4], false],
+])("whole units of 4 in 0+12 and 20+8: %s", (_, runs, expected) => {
+  expect(areWholeIn(runs, [0, 12, 20, 8], 4)).toBe(expected);
 });

@@ -4,7 +4,7 @@ import { checkLayout, countLayout } from "../../src/scenario/layout.ts";
 import { buildLayout } from "../../src/scenario/layouts/index.ts";
 import { RECORDED, recordingPath } from "../../src/scenario/layouts/recorded.ts";
 import { countRuns } from "../../src/scenario/page-runs.ts";
-import type { PagePlaces } from "../../src/scenario/pagemap.ts";
+import type { PageKind, PagePlaces } from "../../src/scenario/pagemap.ts";
 import { type PlacesOf, recordingOf } from "../../src/scenario/recording.ts";
 import { parseSmaps, type SmapsMapping } from "../../src/scenario/smaps.ts";
 
@@ -118,7 +118,7 @@ describe.each(RECORDED)("the recording $name", ({ name, idea }) => {
       expect(path).not.toContain("/");
     }
     expect(text).not.toMatch(
-      /^(?![0-9a-f]+-[0-9a-f]+ |\w+: +\d+(?: kB)?$|VmFlags: |(?:Anon|File|Swap)Runs: |Mapped: shmem$).+$/m,
+      /^(?![0-9a-f]+-[0-9a-f]+ |\w+: +\d+(?: kB)?$|VmFlags: |(?:Anon|File|Swap|Huge)Runs: |Mapped: shmem$).+$/m,
     );
     expect(text.length).toBeLessThan(400_000);
   });
@@ -136,6 +136,6 @@ describe.each(RECORDED)("the recording $name", ({ name, idea }) => {
   });
 });
 
-function mapValues({ anon, file, swapped }: PagePlaces): Record<keyof PagePlaces, number> {
+function mapValues({ anon, file, swapped }: PagePlaces): Record<PageKind, number> {
   return { anon: countRuns(anon), file: countRuns(file), swapped: countRuns(swapped) };
 }

@@ -1,9 +1,9 @@
 /** Random smaps texts as kernels print them, and recordings, together with what they must come to. */
 
 import fc from "fast-check";
-import { alignedRuns, countRuns, type PageRuns } from "../../src/scenario/page-runs.ts";
+import { alignedRuns, countRuns, type PageRuns, pickRuns } from "../../src/scenario/page-runs.ts";
 import type { PageKind, PagePlaces } from "../../src/scenario/pagemap.ts";
-import { RUN_FIELDS, type SmapsMapping } from "../../src/scenario/smaps.ts";
+import { HUGE_FIELD, RUN_FIELDS, type SmapsMapping } from "../../src/scenario/smaps.ts";
 
 interface Kind {
   readonly perms: readonly string[];
@@ -70,6 +70,7 @@ const shapes = fc.constantFrom(...(Object.keys(KINDS) as KindName[])).chain((kin
       { minLength: 1, maxLength: 8 },
     ),
     huge: fc.nat(6),
+    hugeKnown: fc.boolean(),
     shmemSwapKb: fc.nat(1000).map((pages) => pages * 4),
   });
 });
@@ -77,11 +78,13 @@ const shapes = fc.constantFrom(...(Object.keys(KINDS) as KindName[])).chain((kin
 /** Mappings in ascending order, as random as they may be. */
 export const samples: fc.Arbitrary<readonly Sample[]> = fc.array(shapes, { minLength: 1, maxLength: 8 }).map((all) => {
   let next = 16;
-  return all.map(({ gap, pieces, huge, shmemSwapKb, kind, ...rest }): Sample => {
+  return all.map(({ gap, pieces, huge, hugeKnown, shmemSwapKb, kind, ...rest }): Sample => {
     const startVpn = next + gap;
     const { pages, places } = lay(pieces);
     next = startVpn + pages;
-    const anonHuge = Math.min(huge * 512, countRuns(alignedRuns(places.anon, startVpn, 512)));
+    const whole = alignedRuns(places.anon, startVpn, 512);
+    const anonHuge = Math.min(huge * 512, countRuns(whole));
+    const told = hugeKnown && anonHuge > 0 ? { huge: pickRuns(whole, anonHuge, gap, startVpn, 512) } : {};
     const hugetlb = Math.min(huge * 512, countRuns(alignedRuns([0, pages], startVpn, 512)));
     const anonymousKb = countRuns(places.anon) * 4;
     const mapping = {
@@ -98,7 +101,7 @@ export const samples: fc.Arbitrary<readonly Sample[]> = fc.array(shapes, { minLe
       hugetlbKb: kind === "hugetlb" ? hugetlb * 4 : 0,
       swapKb: kind === "shmem" ? shmemSwapKb : countRuns(places.swapped) * 4,
       lockedKb: 0,
-      places,
+      places: { ...places, ...told },
       mappedShmem: false,
       kernelPageKb: kind === "hugetlb" ? 2048 : 4,
     };
@@ -158,7 +161,7 @@ export function blocksOf(all: readonly Sample[], era: Era, turn = 0): string[] {
 }
 
 function runLines(places: PagePlaces): string[] {
-  return Object.entries(RUN_FIELDS).flatMap(([name, kind]) =>
-    places[kind].length === 0 ? [] : [`${name}: ${words(places[kind])}`],
+  return Object.entries({ ...RUN_FIELDS, [HUGE_FIELD]: "huge" } as const).flatMap(([name, kind]) =>
+    places[kind]?.length ? [`${name}: ${words(places[kind])}`] : [],
   );
 }

@@ -120,6 +120,11 @@ describe("huge PMDs", () => {
     expect(none.notes).toEqual(["1,024 pages of huge PMDs lie in no whole 2 MiB: mapped one by one"]);
   });
 
+  test("lie where somebody tells", () => {
+    const { vma, notes } = convert(HUGE, { ...room, places: { anon: [0, 1536], huge: [0, 512, 1024, 512] } });
+    expect([vma.huge, vma.present, notes]).toEqual([[0, 512, 1024, 512], [512, 512], []]);
+  });
+
   test("are a guess among more whole ranges than there are huge pages", () => {
     const { notes } = convert(HUGE, { ...room, places: { anon: [0, 1536] } });
     expect(notes).toEqual(["1,024 pages of 1 mappings lie where a seeded spread put them (runs of 16 on average)"]);
@@ -212,11 +217,12 @@ test("any smaps becomes a sound layout with its totals, every page at its place 
       expect(layoutOf()).toEqual(layout);
       if (!era.recorded) return;
       for (const [i, { mapping }] of all.entries()) {
-        const { filePages, swapped } = runsOf(layout.vmas[i] as LayoutVma);
+        const { filePages, swapped, huge } = runsOf(layout.vmas[i] as LayoutVma);
         expect([filePages, swapped].map((runs) => Array.from(runs))).toEqual([
           mapping.places.file,
           mapping.places.swapped,
         ]);
+        if (mapping.places.huge !== undefined) expect(huge).toEqual(mapping.places.huge);
       }
     }),
   );

@@ -153,6 +153,11 @@ test.each([
     "4: mapping without Swap, expected it as in line 1, not cut short",
   ],
   [
+    "half a huge page",
+    "00400000-00800000 rw-p 00000000 00:00 0 \nRss: 4096 kB\nAnonRuns: 0+1024\nHugeRuns: 256+512\n",
+    '4: HugeRuns: "256+512", expected whole 2 MiB of AnonRuns',
+  ],
+  [
     "a page in two runs",
     `${HEAD}\nRss: 8 kB\nAnonRuns: 0+2\nFileRuns: 1+1\n`,
     "1: page 1 in runs of two kinds, expected each page in one",

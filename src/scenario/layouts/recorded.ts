@@ -33,5 +33,6 @@ export const RECORDED: readonly LayoutKind[] = [
   recorded("node", "recorded: Node 20 running the TypeScript compiler over a project"),
   recorded("cc1plus", "recorded: g++ compiling a file that includes most of the standard library"),
   recorded("postgres", "recorded: a PostgreSQL 15 backend in the middle of a sort and a hash join"),
+  recorded("redis", "recorded: Redis 7 with 200 MB of keys, its heap in huge pages"),
   recorded("chromium", "recorded: the renderer of a headless Chromium with a page of 20,000 elements"),
 ];
