@@ -4,7 +4,7 @@ import type { Cpu, Steps } from "../arena/cpu.ts";
 import { assert } from "../base/assert.ts";
 import { Random } from "../base/random.ts";
 import { allocPagesBulk } from "../mm/alloc-bulk.ts";
-import { mapAnonymousFolio, userStore, VM_FAULT_DONE } from "../mm/fault.ts";
+import { mapAnonymousFolio, userStore } from "../mm/fault.ts";
 import { faultAround, mapAround } from "../mm/fault-run.ts";
 import { doFileFault } from "../mm/file-fault.ts";
 import { doHugePmdAnonymousPage, HPAGE_PMD_NR, hugetlbFault } from "../mm/huge-pmd.ts";
@@ -15,6 +15,7 @@ import { entrySpan, PTRS_PER_TABLE } from "../mm/page-table.ts";
 import { remapPfnRange } from "../mm/pfnmap.ts";
 import { mapSwapEntry } from "../mm/swap-fault.ts";
 import { TLB_ENTRIES, tlbActivate } from "../mm/tlb.ts";
+import { VM_FAULT_DONE } from "../mm/vm-fault.ts";
 import { VM_HUGETLB, VM_PFNMAP } from "../mm/vma.ts";
 import type { MachineShape } from "./shape.ts";
 

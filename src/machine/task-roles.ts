@@ -2,9 +2,9 @@
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
 import { load } from "../arena/mem.ts";
-import { VM_FAULT_DONE, VM_FAULT_OOM } from "../mm/fault.ts";
 import { mmgetNotZero, mmput } from "../mm/mm.ts";
 import { putUser, VM_FAULT_KILLED } from "../mm/user-fault.ts";
+import { VM_FAULT_DONE, VM_FAULT_OOM } from "../mm/vm-fault.ts";
 import { noteProgress } from "../sync/lock-stat.ts";
 import { fatalSignalPending } from "../sync/park.ts";
 import { sleepUs } from "../sync/sleep.ts";

@@ -40,8 +40,6 @@ import {
 } from "./tlb.ts";
 import { VM_FAULT_DONE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from "./vm-fault.ts";
 
-export { VM_FAULT_DONE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from "./vm-fault.ts";
-
 /** The emulated MMU reads PTEs under the PTE lock; its acquisitions are kept out of the kernel's figures. */
 export const MMU_WALK = lockClass("mmu_walk");
 

@@ -9,7 +9,6 @@ import type { Cpu, Steps } from "../arena/cpu.ts";
 import { atomicLoad, load, store } from "../arena/mem.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { anonVmaPrepare } from "./anon-vma.ts";
-import { VM_FAULT_DONE, VM_FAULT_OOM } from "./fault.ts";
 import { addMmCounter } from "./mm.ts";
 import { MM_ANONPAGES, Mm } from "./mm-struct.ts";
 import {
@@ -38,6 +37,7 @@ import {
   tableIndex,
 } from "./page-table.ts";
 import { flushTlbMm } from "./tlb.ts";
+import { VM_FAULT_DONE, VM_FAULT_OOM } from "./vm-fault.ts";
 import { VM_SHARED, Vma } from "./vma.ts";
 
 /**

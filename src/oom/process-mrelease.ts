@@ -7,11 +7,11 @@
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
 import { load } from "../arena/mem.ts";
+import { EBADF, EINVAL, ESRCH } from "../base/errno.ts";
 import { mmdrop, mmFlagSet, mmgrab } from "../mm/mm.ts";
 import { MMF_OOM_SKIP } from "../mm/mm-struct.ts";
 import type { TraversalOrder } from "../mm/traversal/order.ts";
 import { findLockTaskMm, Task, taskAt, taskCount, taskUnlock, taskWillFreeMem } from "../task/task.ts";
-import { EBADF, EINVAL, ESRCH } from "./errno.ts";
 import type { Protocol } from "./protocols/protocol.ts";
 
 /**

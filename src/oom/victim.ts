@@ -27,8 +27,6 @@ export function* markOomVictim(cpu: Cpu, task: number): Steps<void> {
   trace(cpu, MARK_VICTIM, load(cpu, task + Task.pid), load(cpu, mm + Mm.totalVm));
 }
 
-export { putOomMm } from "../task/tasklist.ts";
-
 /** `mmput_async`: like mmput, but the last user's teardown is left to a worker, so the reaper cannot get stuck in it. */
 export function* mmputAsync(cpu: Cpu, mm: number): Steps<void> {
   const users = yield* fetchAdd(cpu, mm + Mm.mmUsers, -1);

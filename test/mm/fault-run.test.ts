@@ -4,7 +4,7 @@ import type { Cpu, Steps } from "../../src/arena/cpu.ts";
 import { atomicLoad, runToEnd } from "../../src/arena/mem.ts";
 import { resetFigures } from "../../src/machine/race.ts";
 import { allocPagesBulk } from "../../src/mm/alloc-bulk.ts";
-import { doAnonymousPage, mapAnonymousFolio, VM_FAULT_DONE } from "../../src/mm/fault.ts";
+import { doAnonymousPage, mapAnonymousFolio } from "../../src/mm/fault.ts";
 import { faultAround, mapAround } from "../../src/mm/fault-run.ts";
 import { GRANULARITY_MM, GRANULARITY_TABLE, MmGlobals } from "../../src/mm/globals.ts";
 import { setMmFlag } from "../../src/mm/mm.ts";
@@ -13,6 +13,7 @@ import { mmapRegion } from "../../src/mm/mmap.ts";
 import { getPage } from "../../src/mm/page.ts";
 import { allocPages, GFP_KERNEL, putPage } from "../../src/mm/page-alloc.ts";
 import { PTRS_PER_TABLE } from "../../src/mm/page-table.ts";
+import { VM_FAULT_DONE } from "../../src/mm/vm-fault.ts";
 import { VM_WRITE } from "../../src/mm/vma.ts";
 import {
   acquired,

@@ -1,14 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
 import { load, runToEnd, store } from "../../src/arena/mem.ts";
-import {
-  doAnonymousPage,
-  mapAnonymousFolio,
-  userStore,
-  VM_FAULT_DONE,
-  VM_FAULT_OOM,
-  VM_FAULT_SIGBUS,
-} from "../../src/mm/fault.ts";
+import { doAnonymousPage, mapAnonymousFolio, userStore } from "../../src/mm/fault.ts";
 import { MmGlobals } from "../../src/mm/globals.ts";
 import { addMmCounter, mmFlagSet, setMmFlag } from "../../src/mm/mm.ts";
 import { MM_ANONPAGES, MMF_UNSTABLE, Mm } from "../../src/mm/mm-struct.ts";
@@ -26,6 +19,7 @@ import {
   pteLockOf,
 } from "../../src/mm/page-table.ts";
 import { slabAlloc } from "../../src/mm/slab.ts";
+import { VM_FAULT_DONE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from "../../src/mm/vm-fault.ts";
 import { VM_WRITE } from "../../src/mm/vma.ts";
 import { spinLock, spinUnlock } from "../../src/sync/spinlock.ts";
 import {

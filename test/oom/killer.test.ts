@@ -18,12 +18,13 @@ import { CHOSEN_ABORT, OomControl, ORDER_SYSRQ } from "../../src/oom/oom-control
 import { oomControl, oomKillerDisable, outOfMemory, sysrqOomKill } from "../../src/oom/out-of-memory.ts";
 import { oomReaper, queueOomReaper, stopOomReaper } from "../../src/oom/reaper-queue.ts";
 import { selectBadProcess } from "../../src/oom/select.ts";
-import { markOomVictim, putOomMm } from "../../src/oom/victim.ts";
+import { markOomVictim } from "../../src/oom/victim.ts";
 import { CpuSync, SIGKILL_BIT } from "../../src/sync/cpu-sync.ts";
 import { fatalSignalPending, park } from "../../src/sync/park.ts";
 import { doExit } from "../../src/task/exit.ts";
 import { OOM_SCORE_ADJ_MIN, Signal } from "../../src/task/signal.ts";
 import { currentTask, PF_KTHREAD, switchTo, Task, TaskGlobals } from "../../src/task/task.ts";
+import { putOomMm } from "../../src/task/tasklist.ts";
 import { burstScheduler, OomLab, type Process, patientScheduler } from "./lab.ts";
 
 /** Pages of page tables that `span` needs: one per level. */

@@ -2,12 +2,12 @@
 
 import { describe, expect, it } from "vitest";
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
+import { EAGAIN, EBADF, EINTR, EINVAL, ESRCH, errnoName } from "../../src/base/errno.ts";
 import { randomScheduler } from "../../src/explore/schedulers/random.ts";
 import { findOrder } from "../../src/machine/roles.ts";
 import { setMmFlag } from "../../src/mm/mm.ts";
 import { MMF_OOM_SKIP, MMF_UNSTABLE, Mm } from "../../src/mm/mm-struct.ts";
 import { mmapWriteLock, mmapWriteUnlock } from "../../src/mm/mmap-lock.ts";
-import { EAGAIN, EBADF, EINTR, EINVAL, ESRCH, errnoName } from "../../src/oom/errno.ts";
 import { mreleaseFind, mreleaseReap, processMrelease } from "../../src/oom/process-mrelease.ts";
 import { PROTOCOLS } from "../../src/oom/protocols/index.ts";
 import { v61 } from "../../src/oom/protocols/v6.1.ts";

@@ -11,10 +11,11 @@ import { PROTOCOLS } from "../../src/oom/protocols/index.ts";
 import type { Protocol } from "../../src/oom/protocols/protocol.ts";
 import { v413 } from "../../src/oom/protocols/v4.13.ts";
 import { MAX_OOM_REAP_RETRIES, oomReapTask, REAP_RETRY_US } from "../../src/oom/reaper.ts";
-import { markOomVictim, putOomMm } from "../../src/oom/victim.ts";
+import { markOomVictim } from "../../src/oom/victim.ts";
 import { sleepUs } from "../../src/sync/sleep.ts";
 import { doExit } from "../../src/task/exit.ts";
 import { killTask } from "../../src/task/task.ts";
+import { putOomMm } from "../../src/task/tasklist.ts";
 import { TOY_PAGES } from "../helpers/race.ts";
 import {
   asleep,

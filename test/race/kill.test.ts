@@ -121,7 +121,8 @@ describe("what breaks on a worker", () => {
     expect(error).toBeInstanceOf(Violation);
     expect(error).toMatchObject({ invariant: "I3", message: "I3: Bad rss-counter state type:MM_ANONPAGES val:3" });
     await context.close();
-    const sample = await host.trial(await context.crewFor(host), null);
+    host.reset();
+    const sample = await host.run(await context.crewFor(host), null);
     expect(sample.pages).toBe(host.pages);
   });
 

@@ -20,9 +20,10 @@ import { v414 } from "../../src/oom/protocols/v4.14.ts";
 import { v517 } from "../../src/oom/protocols/v5.17.ts";
 import { v61 } from "../../src/oom/protocols/v6.1.ts";
 import { oomReapTask } from "../../src/oom/reaper.ts";
-import { markOomVictim, putOomMm } from "../../src/oom/victim.ts";
+import { markOomVictim } from "../../src/oom/victim.ts";
 import { doExit } from "../../src/task/exit.ts";
 import { killTask } from "../../src/task/task.ts";
+import { putOomMm } from "../../src/task/tasklist.ts";
 import { burstScheduler, OomLab, type Process, type Program, twoSwitches } from "../oom/lab.ts";
 import {
   asV61,

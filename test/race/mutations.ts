@@ -5,6 +5,7 @@
 
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
 import { atomicLoad, atomicStore, fetchAdd, load, store } from "../../src/arena/mem.ts";
+import { EINTR } from "../../src/base/errno.ts";
 import { CpuMm } from "../../src/mm/cpu-mm.ts";
 import { freePgtables, removeVmas } from "../../src/mm/free-pgtables.ts";
 import { addMmCounter, setMmFlag } from "../../src/mm/mm.ts";
@@ -25,7 +26,6 @@ import { cursorEnd, cursorStart } from "../../src/mm/traversal/cursor.ts";
 import type { TraversalOrder } from "../../src/mm/traversal/order.ts";
 import { unmapVmas } from "../../src/mm/unmap.ts";
 import { unmapPageRange, ZAP_WAIT } from "../../src/mm/zap.ts";
-import { EINTR } from "../../src/oom/errno.ts";
 import type { Protocol } from "../../src/oom/protocols/protocol.ts";
 import { v414 } from "../../src/oom/protocols/v4.14.ts";
 import { v417 } from "../../src/oom/protocols/v4.17.ts";

@@ -6,10 +6,11 @@ import { randomScheduler } from "../../src/explore/schedulers/random.ts";
 import { mmput } from "../../src/mm/mm.ts";
 import { MMF_OOM_SKIP, Mm } from "../../src/mm/mm-struct.ts";
 import { mmapWriteLock, mmapWriteUnlock } from "../../src/mm/mmap-lock.ts";
-import { markOomVictim, putOomMm } from "../../src/oom/victim.ts";
+import { markOomVictim } from "../../src/oom/victim.ts";
 import { sleepUs } from "../../src/sync/sleep.ts";
 import { doExit } from "../../src/task/exit.ts";
 import { currentTask, findLockTaskMm, PF_EXITING, Task, taskUnlock } from "../../src/task/task.ts";
+import { putOomMm } from "../../src/task/tasklist.ts";
 import { TOY_MAPPINGS, TOY_PAGES } from "../helpers/race.ts";
 import { asleep, burstScheduler, OomLab, type Process, recordingScheduler, stagedScheduler } from "../oom/lab.ts";
 

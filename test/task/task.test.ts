@@ -2,14 +2,14 @@
 
 import { describe, expect, it } from "vitest";
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
+import { EINVAL } from "../../src/base/errno.ts";
 import { randomScheduler } from "../../src/explore/schedulers/random.ts";
 import { findOrder } from "../../src/machine/roles.ts";
 import { mmgetNotZero, setMmFlag } from "../../src/mm/mm.ts";
 import { MMF_OOM_SKIP, MMF_UNSTABLE } from "../../src/mm/mm-struct.ts";
-import { EINVAL } from "../../src/oom/errno.ts";
 import { mreleaseFind, processMrelease } from "../../src/oom/process-mrelease.ts";
 import { v61 } from "../../src/oom/protocols/v6.1.ts";
-import { markOomVictim, putOomMm } from "../../src/oom/victim.ts";
+import { markOomVictim } from "../../src/oom/victim.ts";
 import { CpuSync, SIGKILL_BIT } from "../../src/sync/cpu-sync.ts";
 import { doExit } from "../../src/task/exit.ts";
 import { SIGNAL_GROUP_EXIT, Signal } from "../../src/task/signal.ts";
@@ -26,6 +26,7 @@ import {
   taskWillFreeMem,
   tskIsOomVictim,
 } from "../../src/task/task.ts";
+import { putOomMm } from "../../src/task/tasklist.ts";
 import { OomLab, type Process } from "../oom/lab.ts";
 
 const forward = findOrder("forward");

@@ -14,6 +14,7 @@
 
 import type { Cpu, Steps } from "../../arena/cpu.ts";
 import { load } from "../../arena/mem.ts";
+import { EINTR } from "../../base/errno.ts";
 import { freePgtables, removeVmas } from "../../mm/free-pgtables.ts";
 import { VMAS_IN_LIST } from "../../mm/globals.ts";
 import { setMmFlag } from "../../mm/mm.ts";
@@ -32,7 +33,6 @@ import { VM_HUGETLB, VM_LOCKED, VM_PFNMAP } from "../../mm/vma.ts";
 import { RULES_PRE_V5_3 } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
 import { trace } from "../../trace/ring.ts";
-import { EINTR } from "../errno.ts";
 import { KILLER_V4_9 } from "../killer-rules.ts";
 import type { Protocol } from "./protocol.ts";
 

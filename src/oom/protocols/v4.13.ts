@@ -8,6 +8,7 @@
  */
 
 import type { Cpu, Steps } from "../../arena/cpu.ts";
+import { EINTR, ESRCH } from "../../base/errno.ts";
 import { freePgtables, removeVmas } from "../../mm/free-pgtables.ts";
 import { VMAS_IN_LIST } from "../../mm/globals.ts";
 import { mmgetNotZero, mmput, setMmFlag } from "../../mm/mm.ts";
@@ -21,7 +22,6 @@ import { mutexLock, mutexUnlock } from "../../sync/mutex.ts";
 import { RULES_PRE_V5_3 } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
 import { trace } from "../../trace/ring.ts";
-import { EINTR, ESRCH } from "../errno.ts";
 import { OOM_LOCK, OomGlobals } from "../globals.ts";
 import { KILLER_V4_9 } from "../killer-rules.ts";
 import { mmputAsync } from "../victim.ts";

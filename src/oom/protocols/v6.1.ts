@@ -9,6 +9,7 @@
  */
 
 import type { Cpu, Steps } from "../../arena/cpu.ts";
+import { EINTR } from "../../base/errno.ts";
 import { freePgtables, removeVmas } from "../../mm/free-pgtables.ts";
 import { VMAS_IN_TREE } from "../../mm/globals.ts";
 import { mmFlagSet, setMmFlag } from "../../mm/mm.ts";
@@ -28,7 +29,6 @@ import { VM_HUGETLB, VM_PFNMAP } from "../../mm/vma.ts";
 import { RULES_MODERN } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
 import { trace } from "../../trace/ring.ts";
-import { EINTR } from "../errno.ts";
 import { KILLER_V5_9 } from "../killer-rules.ts";
 import { OOM_REAPER_DELAY_US, type Protocol } from "./protocol.ts";
 

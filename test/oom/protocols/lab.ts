@@ -8,10 +8,11 @@ import { VM_LOCKED, VM_WRITE } from "../../../src/mm/vma.ts";
 import { mreleaseFind, mreleaseReap } from "../../../src/oom/process-mrelease.ts";
 import type { Protocol } from "../../../src/oom/protocols/protocol.ts";
 import { oomReapTask } from "../../../src/oom/reaper.ts";
-import { markOomVictim, putOomMm } from "../../../src/oom/victim.ts";
+import { markOomVictim } from "../../../src/oom/victim.ts";
 import { RWSEM_WRITER_LOCKED, Rwsem } from "../../../src/sync/rwsem/state.ts";
 import { doExit } from "../../../src/task/exit.ts";
 import { killTask } from "../../../src/task/task.ts";
+import { putOomMm } from "../../../src/task/tasklist.ts";
 import { OomLab, type Process, type Program } from "../lab.ts";
 
 export const SEEDS = 1000;
