@@ -13,13 +13,15 @@ export interface Grant {
   allowed: number;
 }
 
-export function steppedPort(run: RunState, cpu: number, grant: Grant): Port {
+/** `onOperation` hears of each operation before it is done. */
+export function steppedPort(run: RunState, cpu: number, grant: Grant, onOperation?: (cpu: number) => void): Port {
   return {
     ...run.portOf(cpu),
     gate: () => {},
     granted: () => {
       grant.done++;
       if (grant.done > grant.allowed) throw missedPoint(cpu, grant);
+      onOperation?.(cpu);
     },
     park: (word, timeoutUs) => run.park(cpu, word, timeoutUs),
   };
