@@ -35,7 +35,14 @@ function missedPoint(cpu: number, grant: Grant): InternalFault {
   );
 }
 
-const SEAM_NAMES = new Set([...Object.keys(seam), "granted", "proceed", "missedPoint", "next"]);
+/** Functions that stand between a program and its shared operations on the stack. */
+export const SEAM_NAMES: ReadonlySet<string> = new Set([
+  ...Object.keys(seam),
+  "granted",
+  "proceed",
+  "missedPoint",
+  "next",
+]);
 
 /** The innermost stack frame that is neither the seam nor this file, as "function (file:line:column)". */
 function callerOfSeam(stack: string): string {

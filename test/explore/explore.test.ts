@@ -1,16 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
-import {
-  atomicLoad,
-  atomicStore,
-  cmpxchg,
-  fetchAdd,
-  futexWait,
-  futexWake,
-  load,
-  NO_TIMEOUT,
-  store,
-} from "../../src/arena/mem.ts";
+import { atomicLoad, atomicStore } from "../../src/arena/mem.ts";
 import { explore } from "../../src/explore/explore.ts";
 import type { Program } from "../../src/explore/program.ts";
 import { schedulers } from "../../src/explore/schedulers/index.ts";
