@@ -34,6 +34,8 @@ export interface Program {
   readonly cpuOf?: (id: number, port: Port) => Cpu;
   /** Where the CPUs' locks are found, for deadlock reports. Default: that of the default `cpuOf`. */
   readonly sync?: EngineOptions["sync"];
+  /** Stands for code that the threads call into and that schedules depend on, beside their own text. */
+  readonly code?: string;
   /** Words [from, to) that make one final state different from another. Default: the threads' own. */
   readonly state?: readonly [from: number, to: number];
 }
@@ -114,6 +116,6 @@ function asViolation(name: string, look: () => void): void {
   }
 }
 
-function codeHash({ threads, setup }: Program, words: number): number {
-  return hashString([...threads, setup].map(String).concat(String(words)).join("\n"));
+function codeHash({ threads, setup, code = "" }: Program, words: number): number {
+  return hashString([...threads, setup, code, words].map(String).join("\n")) | 0;
 }

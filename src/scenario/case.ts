@@ -33,7 +33,7 @@ export interface CaseVariant {
   /** On CPU 0, before the others begin: builds what they meet, and says what each of them runs. */
   stage(cpu: Cpu): Steps<readonly CaseRole[]>;
   /** After all have returned: ends the victim's life, so that the invariants can be asked for what is left. */
-  end?(cpu: Cpu): Steps<void>;
+  end?(cpu: Cpu, staged: readonly CaseRole[]): Steps<void>;
   /** After every step: what is wrong, for what no invariant sees when all is over. */
   watch?(words: Int32Array, map: MachineMap): Violation | undefined;
 }
@@ -50,7 +50,8 @@ export interface Case {
 /** A case ready to be explored. */
 export interface CaseProgram extends Program {
   readonly words: Int32Array;
-  readonly titles: readonly string[];
+  readonly map: MachineMap;
+  readonly roles: readonly CaseRole[];
 }
 
 /** Boots the machine and stages the case. */
@@ -62,13 +63,15 @@ export function programOf(variant: CaseVariant): CaseProgram {
   const { end, watch } = variant;
   return {
     words,
-    titles: staged.map(({ title }) => title),
+    map,
+    roles: staged,
     threads: staged.map(({ role, params }) => {
       const run = roles[role as keyof typeof roles] as (cpu: Cpu, params: object) => Steps<unknown>;
       return (cpu) => run(cpu, params);
     }),
     cpuOf: (id, port) => cpuOf(words, map, id, port),
     sync: { words, base, stride: struct.WORDS, cpus: staged.length, classNames: lockClassNames() },
+    code: [CODE_HASH, variant.protocol, JSON.stringify(staged)].join(" "),
     describe: (word) => describeAddress(map.memory, word),
     // What lies before are each CPU's own counts, which differ with every order of steps.
     state: [map.tasks.base, words.length],
@@ -79,7 +82,7 @@ export function programOf(variant: CaseVariant): CaseProgram {
       },
     }),
     check: () => {
-      if (end) runToEnd(end(boot));
+      if (end) runToEnd(end(boot, staged));
       const [broken] = findViolations(words, map);
       if (broken) throw broken;
     },

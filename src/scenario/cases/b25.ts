@@ -1,7 +1,7 @@
 /** B25, the mails of 2010: four threads, a strictly fair mmap_sem, and memory that only one of them can free. */
 
 import type { Cpu, Steps } from "../../arena/cpu.ts";
-import { mmAlloc } from "../../mm/mm.ts";
+import { mmAlloc, mmput } from "../../mm/mm.ts";
 import { RULES_FIFO_2010 } from "../../sync/rwsem.ts";
 import { createTask, switchTo } from "../../task/task.ts";
 import type { Case, CaseRole, CaseVariant } from "../case.ts";
@@ -23,6 +23,9 @@ function variant(unfair: boolean, label: string): CaseVariant {
         { role: "maps", params, title: "T3 mmap()" },
         { role: "faultsWithoutMemory", params, title: "T4 faults" },
       ];
+    },
+    *end(cpu: Cpu, [first]): Steps<void> {
+      yield* mmput(cpu, first?.params.mm as number);
     },
   };
 }
