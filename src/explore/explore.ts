@@ -4,7 +4,7 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { InternalFault, UsageError } from "../base/errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { DEFAULT_MAX_STEPS, type TimeModel } from "./engine.ts";
 import { Executor, watching } from "./executor.ts";
 import type { Failure, Finding } from "./finding.ts";
@@ -75,13 +75,18 @@ const AUDIT_FIRST = 8;
 const AUDIT_EVERY = 1024;
 
 /**
- * Explores and blocks until it is over. Throws UsageError on options that make no sense, and InternalFault when a program
+ * Explores and blocks until it is over. Throws UsageError on options that make no sense, and Nondeterminism when a program
  * does not do the same thing twice under the same schedule.
  */
 export function explore(program: Program, options: ExploreOptions = {}): Exploration {
   const explorer = new Explorer(program, options);
   while (!explorer.advance(Number.POSITIVE_INFINITY));
   return explorer.result();
+}
+
+/** A program does not do the same thing twice under the same schedule. Neither a race that was found nor a fault of oomrace. */
+export class Nondeterminism extends Error {
+  override readonly name = "Nondeterminism";
 }
 
 interface Failed {
@@ -175,11 +180,16 @@ export class Explorer {
     };
     const finding = this.#executor.execute(watching(this.#scheduler, digesting(0)), execution);
     const schedule = this.#executor.engine.takeSchedule();
-    this.#executor.execute(watching(fixedScheduler(schedule), digesting(1)));
+    try {
+      this.#executor.execute(watching(fixedScheduler(schedule), digesting(1)));
+    } catch (error) {
+      // A choice of the first time was not there the second time.
+      if (!(error instanceof UsageError)) throw error;
+    }
     if (digests[0] === digests[1]) return finding;
-    throw new InternalFault(
+    throw new Nondeterminism(
       `explore: execution ${execution} did not repeat: under the same schedule other CPUs could run, or other operations ` +
-        "were due; a thread depends on something outside the shared words",
+        "were due; some thread depends on more than the shared words",
     );
   }
 
