@@ -11,7 +11,7 @@ import { downReadUnfair } from "../sync/rwsem.ts";
 import { Task } from "../task/task.ts";
 
 /** Somebody who looked into the process (reading /proc/PID/smaps, say) and now lets go of its mm. */
-function* bystander(cpu: Cpu, { mm }: { readonly mm: number }): Steps<void> {
+function* dropsMm(cpu: Cpu, { mm }: { readonly mm: number }): Steps<void> {
   yield* mmput(cpu, mm);
 }
 
@@ -61,4 +61,4 @@ function* untilExited(cpu: Cpu, task: number): Steps<void> {
   }
 }
 
-export const caseRoles = { bystander, lateThread, waitsForVictim, faultsWithoutMemory, maps, exitsIn2010 };
+export const caseRoles = { dropsMm, lateThread, waitsForVictim, faultsWithoutMemory, maps, exitsIn2010 };

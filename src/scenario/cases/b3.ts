@@ -5,7 +5,7 @@ import { raceCase } from "./race-case.ts";
 
 const common = {
   reaper: "kthread",
-  others: (mm: number) => [{ role: "bystander", params: { mm }, title: "/proc reader" }],
+  others: (mm: number) => [{ role: "dropsMm", params: { mm }, title: "/proc reader" }],
 } as const;
 
 export const b3: Case = {
