@@ -5,7 +5,7 @@ import { defineConfig } from "vitest/config";
  * reached through `dist/`, which `npm ci` (prepare) or `npm run build` makes.
  */
 export default defineConfig({
-  define: { STEPPED: "true", GATED: "false", CHECKED: "true" },
+  define: { STEPPED: "true", GATED: "false", CHECKED: "true", CODE_HASH: '"unbuilt source"' },
   test: {
     include: ["test/**/*.test.ts"],
     testTimeout: 60_000,

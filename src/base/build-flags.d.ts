@@ -11,3 +11,5 @@
 declare const STEPPED: boolean;
 declare const GATED: boolean;
 declare const CHECKED: boolean;
+/** Of the emulated kernel's source; the same in all builds made together. */
+declare const CODE_HASH: string;

@@ -9,6 +9,12 @@ export class Random {
     this.#state = seed | 0;
   }
 
+  /** Starts anew, with the `index`th of the sequences that belong to `seed`; the first is that of `new Random(seed)`. */
+  restart(seed: number, index: number): void {
+    this.#state = (seed + Math.imul(index, 0x9e3779b1)) | 0;
+    if (index !== 0) this.#state = this.next() | 0;
+  }
+
   /** Uniform unsigned 32-bit value. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;

@@ -6,6 +6,8 @@ export const EXIT_VIOLATION = 1;
 export const EXIT_USAGE = 2;
 /** The watchdog ended a hang. */
 export const EXIT_HANG = 3;
+/** Stopped before everything was explored, although that was required. */
+export const EXIT_INCOMPLETE = 4;
 /** Ctrl-C or SIGTERM; what there was has been written. */
 export const EXIT_INTERRUPTED = 130;
 
@@ -15,6 +17,7 @@ export const EXIT_MEANINGS: ReadonlyMap<number, string> = new Map([
   [EXIT_VIOLATION, "an invariant broke, or oomrace itself failed"],
   [EXIT_USAGE, "unusable arguments or input; one line says what, where and what was expected"],
   [EXIT_HANG, "the watchdog ended a hang; standard error says what every CPU was at"],
+  [EXIT_INCOMPLETE, "stopped before completion although --require complete was given"],
   [EXIT_INTERRUPTED, "interrupted; what was measured so far is written, marked partial"],
 ]);
 

@@ -5,9 +5,11 @@ import { Command, CommanderError } from "commander";
 import { packageVersion } from "../run/version.ts";
 import { addBench } from "./bench.ts";
 import { EXIT_FINE, EXIT_HANG, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION, exitCodeOf } from "./exit-code.ts";
+import { addExplore } from "./explore.ts";
 import { formatHelp, setHelpPage } from "./help.ts";
 import { addList } from "./list.ts";
 import { addRecord } from "./record.ts";
+import { addReplay } from "./replay.ts";
 import { addRun } from "./run.ts";
 import { addStress } from "./stress.ts";
 
@@ -20,8 +22,10 @@ const program = new Command("oomrace")
   .exitOverride();
 
 addBench(program);
+addExplore(program);
 addList(program);
 addRecord(program);
+addReplay(program);
 addRun(program);
 addStress(program);
 
@@ -31,6 +35,7 @@ setHelpPage(program, {
     ["oomrace bench", "Forward against reverse on real threads, one or two minutes"],
     ["oomrace bench --quick", "The same in seconds, to see that it works"],
     ["oomrace run", "One kill, and what happened in it"],
+    ["oomrace explore B1", "The race that began it all: found, shrunk and drawn"],
     ["oomrace bench --help", "Everything that bench can vary"],
   ],
   exitCodes: [EXIT_FINE, EXIT_VIOLATION, EXIT_USAGE, EXIT_HANG, EXIT_INTERRUPTED],

@@ -14,41 +14,55 @@ import { CPU_DONE, CPU_RUNNING, CpuSync } from "../sync/cpu-sync.ts";
 import { deadlockReport } from "./deadlock-report.ts";
 import { endByError, type Outcome } from "./outcome.ts";
 import { RunState } from "./run-state.ts";
-import { ScheduleRecorder } from "./schedule.ts";
+import { type Schedule, ScheduleRecorder } from "./schedule.ts";
 import type { Scheduler, StepView } from "./scheduler.ts";
 import { type Grant, steppedPort } from "./stepped-port.ts";
 import type { SyncPlace } from "./wait-for.ts";
 
-export interface InterleaveOptions {
+/** What is run, execution after execution. */
+export interface EngineOptions {
   /** The arena. The caller resets it between executions. */
   readonly words: Int32Array;
   /** One program per CPU, by number. */
   readonly programs: readonly ((cpu: Cpu) => Steps<unknown>)[];
   /** Makes the handle of CPU `id` over the engine's port. */
   readonly cpuOf: (id: number, port: Port) => Cpu;
-  readonly scheduler: Scheduler;
   /** Bound after which an execution counts as livelock. Default DEFAULT_MAX_STEPS. */
   readonly maxSteps?: number;
   /** Runs after every step; throws a Violation when something is broken. */
   readonly afterStep?: () => void;
+  /** Called as CPU `cpu` is about to do the shared operation in its pending registers, on that CPU's stack. */
+  readonly onOperation?: (cpu: number) => void;
   /** Where lock owners are found for the deadlock report. */
   readonly sync?: SyncPlace;
   /** "ordered" (default): timers fire in the order of their deadlines. "free": any armed timer may fire. */
-  readonly time?: "ordered" | "free";
+  readonly time?: TimeModel;
+}
+
+export type TimeModel = "ordered" | "free";
+
+export interface InterleaveOptions extends EngineOptions {
+  readonly scheduler: Scheduler;
 }
 
 export const DEFAULT_MAX_STEPS = 1_000_000;
 
 /** Runs one execution to its end. */
-export function interleave(options: InterleaveOptions): Outcome {
-  return new Execution(options).run();
+export function interleave({ scheduler, ...options }: InterleaveOptions): Outcome {
+  return new Engine(options).run(scheduler);
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-type Ending = Outcome extends infer O ? (O extends Outcome ? Omit<O, "steps" | "schedule" | "timeNs"> : never) : never;
+/** How an execution ended, without what it takes memory to keep. */
+export type Ending = Outcome extends infer O
+  ? O extends Outcome
+    ? Omit<O, "steps" | "schedule" | "timeNs">
+    : never
+  : never;
 
-class Execution {
-  readonly #options: InterleaveOptions;
+/** Executes the same programs as often as asked. Nothing is allocated per step, but what the generators allocate. */
+export class Engine {
+  readonly #options: EngineOptions;
   readonly #run: RunState;
   readonly #grant: Grant = { done: 0, allowed: 0 };
   readonly #cpus: Cpu[] = [];
@@ -59,13 +73,12 @@ class Execution {
   /** `RunState.version` that the view's lists were made from. */
   #listed = -1;
 
-  constructor(options: InterleaveOptions) {
+  constructor(options: EngineOptions) {
     const count = options.programs.length;
     this.#options = options;
     this.#run = new RunState(new ArrayBuffer(RunState.bytes(count)), 0, count);
-    this.#run.reset();
     for (let id = 0; id < count; id++) {
-      const cpu = options.cpuOf(id, steppedPort(this.#run, id, this.#grant));
+      const cpu = options.cpuOf(id, steppedPort(this.#run, id, this.#grant, options.onOperation));
       assert(cpu.id === id, `interleave: cpuOf(${id}) made CPU ${cpu.id}`);
       this.#cpus.push(cpu);
     }
@@ -81,31 +94,54 @@ class Execution {
     };
   }
 
-  run(): Outcome {
-    const ending = this.#start() ?? this.#loop();
-    const { length: steps } = this.#recorder;
-    const timeNs = this.#run.clock[0] as number;
-    return { ...ending, steps, schedule: this.#recorder.take(), timeNs } as Outcome;
+  /** Runs states, pending operations and clock of the execution at hand. */
+  get state(): RunState {
+    return this.#run;
+  }
+
+  /** Steps of the last execution. */
+  get steps(): number {
+    return this.#recorder.length;
+  }
+
+  /** The choices of the last execution, copied. */
+  takeSchedule(): Schedule {
+    return this.#recorder.take();
+  }
+
+  /** One execution, the `execution`th of the scheduler's, from an arena that the caller has reset. */
+  run(scheduler: Scheduler, execution = 0): Outcome {
+    const ending = this.execute(scheduler, execution);
+    return { ...ending, steps: this.steps, schedule: this.takeSchedule(), timeNs: this.#run.clock[0] } as Outcome;
+  }
+
+  /** As `run`; `steps` and `takeSchedule` tell the rest until the next one. `results` are overwritten by the next one, too. */
+  execute(scheduler: Scheduler, execution = 0): Ending {
+    this.#run.reset();
+    this.#recorder.length = 0;
+    this.#view.last = -1;
+    this.#results.length = 0;
+    return this.#start(scheduler, execution) ?? this.#loop(scheduler);
   }
 
   /** Takes every program to its first scheduling point. */
-  #start(): Ending | undefined {
-    const { programs, scheduler } = this.#options;
+  #start(scheduler: Scheduler, execution: number): Ending | undefined {
+    const { programs } = this.#options;
     this.#grant.allowed = 0;
     for (let id = 0; id < programs.length; id++) {
       const cpu = this.#cpus[id] as Cpu;
       setState(cpu, CPU_RUNNING);
-      this.#programs.push((programs[id] as (cpu: Cpu) => Steps<unknown>)(cpu));
+      this.#programs[id] = (programs[id] as (cpu: Cpu) => Steps<unknown>)(cpu);
       const ending = this.#advance(id);
       if (ending) return ending;
     }
-    scheduler.begin(programs.length);
+    scheduler.begin(programs.length, execution);
     this.#grant.allowed = 1;
     return undefined;
   }
 
-  #loop(): Ending {
-    const { scheduler, maxSteps = DEFAULT_MAX_STEPS } = this.#options;
+  #loop(scheduler: Scheduler): Ending {
+    const { maxSteps = DEFAULT_MAX_STEPS } = this.#options;
     const view = this.#view;
     const recorder = this.#recorder;
     for (;;) {
@@ -115,7 +151,7 @@ class Execution {
       view.step = recorder.length;
       const choice = scheduler.pick(view);
       if (choice === undefined) return { state: "ended" };
-      this.#checkChoice(choice);
+      this.#checkChoice(scheduler, choice);
       recorder.push(choice);
       const ending = choice < 0 ? this.#fire(~choice) : this.#advance(choice);
       if (ending) return ending;
@@ -142,11 +178,10 @@ class Execution {
     return { state: "deadlock", report: deadlockReport(this.#run, this.#options.sync) };
   }
 
-  #checkChoice(choice: number): void {
+  #checkChoice(scheduler: Scheduler, choice: number): void {
     const obstacle = this.#run.obstacle(choice);
     if (!obstacle) return;
-    const { name } = this.#options.scheduler;
-    throw new InternalFault(`pick: ${name} chose badly at step ${this.#view.step}: ${obstacle}`);
+    throw new InternalFault(`pick: ${scheduler.name} chose badly at step ${this.#view.step}: ${obstacle}`);
   }
 
   #fire(cpu: number): Ending | undefined {

@@ -24,16 +24,38 @@ export interface StepView {
   readonly words: Int32Array;
 }
 
+/** What a scheduler is made from. `cpus`, `steps` and `timed` come from a trial run of the program. */
+export interface SchedulerOptions {
+  readonly seed: number;
+  readonly cpus: number;
+  /** About as many as an execution has. */
+  readonly steps: number;
+  /** Some CPU waited with a timer armed. */
+  readonly timed: boolean;
+  /** pct: ordering constraints that the bug looked for may need, from 1. */
+  readonly depth: number;
+  /** dfs: preemptions that an execution may have at most. */
+  readonly bound: number;
+}
+
 export interface Scheduler {
   /** As the command line spells it. */
   readonly name: string;
-  /** A new execution of a program with that many CPUs begins. */
-  begin(cpus: number): void;
+  /** What its executions promise, for the verdict; absent when that is nothing. */
+  readonly claim?: string;
+  /** Execution number `execution`, from 0, of a program with that many CPUs begins. What it chooses depends on no other. */
+  begin(cpus: number, execution: number): void;
   /**
    * The next choice: an enabled CPU, or `timerChoice` of a CPU whose timer may fire. Asked before every step, also
    * when there is one option only. Undefined ends the execution (outcome "ended").
    */
   pick(view: StepView): number | undefined;
+  /**
+   * Called when an execution is over: false when there is none left that it has not seen. Absent: there always is.
+   */
+  next?(): boolean;
+  /** After `next` said false: whether those were all executions there are, not only all within its bound. */
+  readonly complete?: boolean;
 }
 
 /** True when running this CPU means that its bounded spin runs out of budget: what it waits for has not changed. */

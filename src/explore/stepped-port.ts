@@ -13,13 +13,15 @@ export interface Grant {
   allowed: number;
 }
 
-export function steppedPort(run: RunState, cpu: number, grant: Grant): Port {
+/** `onOperation` hears of each operation before it is done. */
+export function steppedPort(run: RunState, cpu: number, grant: Grant, onOperation?: (cpu: number) => void): Port {
   return {
     ...run.portOf(cpu),
     gate: () => {},
     granted: () => {
       grant.done++;
       if (grant.done > grant.allowed) throw missedPoint(cpu, grant);
+      onOperation?.(cpu);
     },
     park: (word, timeoutUs) => run.park(cpu, word, timeoutUs),
   };
@@ -33,7 +35,14 @@ function missedPoint(cpu: number, grant: Grant): InternalFault {
   );
 }
 
-const SEAM_NAMES = new Set([...Object.keys(seam), "granted", "proceed", "missedPoint", "next"]);
+/** Functions that stand between a program and its shared operations on the stack. */
+export const SEAM_NAMES: ReadonlySet<string> = new Set([
+  ...Object.keys(seam),
+  "granted",
+  "proceed",
+  "missedPoint",
+  "next",
+]);
 
 /** The innermost stack frame that is neither the seam nor this file, as "function (file:line:column)". */
 function callerOfSeam(stack: string): string {

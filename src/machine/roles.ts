@@ -13,6 +13,7 @@ import { allocPages, GFP_KERNEL } from "../mm/page-alloc.ts";
 import type { TraversalOrder } from "../mm/traversal/order.ts";
 import { unmapVmas } from "../mm/unmap.ts";
 import { mreleaseReap } from "../oom/process-mrelease.ts";
+import { MUTATIONS } from "../oom/protocols/mutations.ts";
 import type { Protocol } from "../oom/protocols/protocol.ts";
 import { oomReapTask } from "../oom/reaper.ts";
 import { oomReaper } from "../oom/reaper-queue.ts";
@@ -23,12 +24,13 @@ import { currentTask } from "../task/task.ts";
 import { ALLOC_STALL_BEGIN, ALLOC_STALL_END } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 import { allOrders, allProtocols } from "./adopt.ts";
+import { caseRoles } from "./case-roles.ts";
 import { chainPage, putPageChain } from "./page-chain.ts";
 import { taskRoles } from "./task-roles.ts";
 
-/** Variants by name, adopted ones too; throws UsageError that lists what there is. */
+/** Variants by name, adopted ones too, and mutations; throws UsageError that lists what is meant to be asked for. */
 export function findProtocol(name: string): Protocol {
-  return find("protocol", allProtocols(), name);
+  return MUTATIONS.find((one) => one.name === name) ?? find("protocol", allProtocols(), name);
 }
 
 export function findOrder(name: string): TraversalOrder {
@@ -119,4 +121,4 @@ function* allocator(cpu: Cpu, params: { readonly pages: number }): Steps<Allocat
 }
 
 /** Roles by the name that a trial calls them. */
-export const roles = { victim, unmapLoop, mrelease, kthread, oomReaperKthread, allocator, ...taskRoles };
+export const roles = { victim, unmapLoop, mrelease, kthread, oomReaperKthread, allocator, ...taskRoles, ...caseRoles };

@@ -140,9 +140,9 @@ export function stagedScheduler(stages: readonly Stage[], rest: Scheduler): Sche
   let at = 0;
   return {
     name: `staged, then ${rest.name}`,
-    begin(cpus) {
+    begin(cpus, execution) {
       at = 0;
-      rest.begin(cpus);
+      rest.begin(cpus, execution);
     },
     pick(view) {
       while (at < stages.length && (stages[at] as Stage).until(view)) at++;
@@ -221,7 +221,7 @@ export function asleep(cpu: number): Stage["until"] {
 export function recordingScheduler(lab: OomLab, inner: Scheduler, log: string[]): Scheduler {
   return {
     name: inner.name,
-    begin: (cpus) => inner.begin(cpus),
+    begin: (cpus, execution) => inner.begin(cpus, execution),
     pick(view) {
       const choice = inner.pick(view);
       if (choice === undefined || choice < 0) return choice;

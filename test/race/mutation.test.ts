@@ -15,16 +15,6 @@ import { Mm } from "../../src/mm/mm-struct.ts";
 import { CpuTlb, TLB_ENTRIES, TlbEntry, tlbActivate } from "../../src/mm/tlb.ts";
 import { VM_WRITE } from "../../src/mm/vma.ts";
 import { mreleaseFind, mreleaseReap } from "../../src/oom/process-mrelease.ts";
-import type { Protocol } from "../../src/oom/protocols/protocol.ts";
-import { v414 } from "../../src/oom/protocols/v4.14.ts";
-import { v517 } from "../../src/oom/protocols/v5.17.ts";
-import { v61 } from "../../src/oom/protocols/v6.1.ts";
-import { oomReapTask } from "../../src/oom/reaper.ts";
-import { markOomVictim } from "../../src/oom/victim.ts";
-import { doExit } from "../../src/task/exit.ts";
-import { killTask } from "../../src/task/task.ts";
-import { putOomMm } from "../../src/task/tasklist.ts";
-import { burstScheduler, OomLab, type Process, type Program, twoSwitches } from "../oom/lab.ts";
 import {
   asV61,
   freeBeforeFlush,
@@ -35,7 +25,17 @@ import {
   skipAtTheEnd,
   skipWithoutWait,
   staleListHead,
-} from "./mutations.ts";
+} from "../../src/oom/protocols/mutations.ts";
+import type { Protocol } from "../../src/oom/protocols/protocol.ts";
+import { v414 } from "../../src/oom/protocols/v4.14.ts";
+import { v517 } from "../../src/oom/protocols/v5.17.ts";
+import { v61 } from "../../src/oom/protocols/v6.1.ts";
+import { oomReapTask } from "../../src/oom/reaper.ts";
+import { markOomVictim } from "../../src/oom/victim.ts";
+import { doExit } from "../../src/task/exit.ts";
+import { killTask } from "../../src/task/task.ts";
+import { putOomMm } from "../../src/task/tasklist.ts";
+import { burstScheduler, OomLab, type Process, type Program, twoSwitches } from "../oom/lab.ts";
 
 /** A mutation must be found within this many seeds, and the correct protocol be clean over all of them. */
 const SEEDS = 1000;

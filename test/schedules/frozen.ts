@@ -5,9 +5,9 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { interleave } from "../../src/explore/engine.ts";
+import { Engine } from "../../src/explore/engine.ts";
 import type { Outcome } from "../../src/explore/outcome.ts";
-import type { Schedule } from "../../src/explore/schedule.ts";
+import { type Program, subjectOf } from "../../src/explore/program.ts";
 import type { Scheduler } from "../../src/explore/scheduler.ts";
 import type { SyncPlace } from "../../src/explore/wait-for.ts";
 import type { PresentRuns } from "../../src/machine/address-space.ts";
@@ -61,28 +61,6 @@ export function readFrozen(name: string): Frozen {
   return JSON.parse(readFileSync(join(FOLDER, name), "utf8")) as Frozen;
 }
 
-export function writeSchedule(schedule: Schedule): string {
-  const turns: string[] = [];
-  for (let at = 0; at < schedule.length; ) {
-    const choice = schedule[at] as number;
-    let next = at + 1;
-    while (choice >= 0 && schedule[next] === choice) next++;
-    turns.push(choice < 0 ? `~${~choice}` : `${choice}x${next - at}`);
-    at = next;
-  }
-  return turns.join(" ");
-}
-
-export function readSchedule(text: string): Schedule {
-  const choices = text.split(" ").flatMap((turn) => {
-    const [, timer, cpu, steps] = /^(?:~(\d+)|(\d+)x(\d+))$/.exec(turn) ?? [];
-    if (timer !== undefined) return [~Number(timer)];
-    if (cpu === undefined) throw new Error(`readSchedule: "${turn}" is no turn`);
-    return new Array<number>(Number(steps)).fill(Number(cpu));
-  });
-  return Int8Array.from(choices);
-}
-
 /** A frozen race at its start barrier. */
 export interface Stage {
   readonly map: MachineMap;
@@ -132,17 +110,21 @@ export class Stepper {
     return new Stepper(kernel, Object.assign({ ...kernel.roles }, ...modules.map(({ roles }) => roles)));
   }
 
-  run({ map, words, sync, programs }: Stage, scheduler: Scheduler): Outcome {
-    return interleave({
+  /** The race as a program of the explorer's, staged in the arena of `stage`. */
+  programOf({ map, words, sync, programs }: Stage): Program {
+    return {
       words,
-      programs: programs.map(
+      threads: programs.map(
         ({ role, params }) =>
           (cpu) =>
             this.#roles[role]!(cpu, params as never),
       ),
       cpuOf: (id, port) => this.#kernel.cpuOf(words, map, id, port),
-      scheduler,
       sync,
-    });
+    };
+  }
+
+  run(stage: Stage, scheduler: Scheduler): Outcome {
+    return new Engine(subjectOf(this.programOf(stage)).engine).run(scheduler);
   }
 }

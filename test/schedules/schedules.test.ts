@@ -8,22 +8,16 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Executor } from "../../src/explore/executor.ts";
 import { describeOutcome, type Outcome } from "../../src/explore/outcome.ts";
+import { subjectOf } from "../../src/explore/program.ts";
 import { fixedScheduler } from "../../src/explore/schedulers/fixed.ts";
+import { shrink } from "../../src/explore/shrink.ts";
+import { readTurns, writeTurns } from "../../src/explore/turns.ts";
 import { ForcedCrew } from "../../src/run/forced.ts";
 import { type Kernel, loadKernel, workerUrl } from "../../src/run/kernel-variant.ts";
 import { burstScheduler } from "../oom/lab.ts";
-import {
-  FOLDER,
-  frozenFiles,
-  moduleUrls,
-  readFrozen,
-  readSchedule,
-  Stepper,
-  stageFrozen,
-  writeSchedule,
-} from "./frozen.ts";
-import { shorten } from "./shorten.ts";
+import { FOLDER, frozenFiles, moduleUrls, readFrozen, Stepper, stageFrozen } from "./frozen.ts";
 
 const SEEDS = 1000;
 const freezing = process.env.OOMRACE_FREEZE === "1";
@@ -83,13 +77,17 @@ describe.each(frozenFiles().map((file) => ({ file, frozen: readFrozen(file) })))
     });
 
     function freeze(found: Outcome, seed: number): void {
-      const short = shorten(found, (scheduler) => stepper.run(stageFrozen(kernel, frozen), scheduler));
-      if (short.state !== "violation") throw new Error("shorten: lost the violation");
+      const executor = new Executor(subjectOf(stepper.programOf(stageFrozen(kernel, frozen))));
+      const whole = executor.measure(fixedScheduler(found.schedule));
+      if (!whole) throw new Error("freeze: the violation did not come back");
+      const { schedule } = shrink(executor, whole, { budget: 20_000 });
+      const short = stepper.run(stageFrozen(kernel, frozen), fixedScheduler(schedule));
+      if (short.state !== "violation") throw new Error("freeze: shrinking lost the violation");
       const fields = {
-        foundBy: `burst scheduler, seed ${seed}; then turns left out`,
+        foundBy: `burst scheduler, seed ${seed}; then shrunk`,
         breaks: short.violation.message.replace(/ \(object.*/, ""),
         cpu: short.cpu,
-        schedule: writeSchedule(short.schedule),
+        schedule: writeTurns(short.schedule),
       };
       writeFileSync(join(FOLDER, file), `${JSON.stringify({ ...frozen, ...fields }, null, 2)}\n`);
     }
@@ -109,7 +107,7 @@ describe.each(frozenFiles().map((file) => ({ file, frozen: readFrozen(file) })))
     });
 
     it("comes back step by step, and on real threads in the very same way", async () => {
-      const schedule = readSchedule(readFrozen(file).schedule);
+      const schedule = readTurns(readFrozen(file).schedule);
       const { breaks, cpu } = readFrozen(file);
       const one = stageFrozen(kernel, frozen);
       const stepped = stepper.run(one, fixedScheduler(schedule));

@@ -10,12 +10,12 @@ import type { Scheduler, StepView } from "../scheduler.ts";
 /** While somebody can run, one step in this many lets the clock move on to a timer. */
 const TIMER_ODDS = 16;
 
-/** The same seed makes the same choices, execution after execution. */
+/** The same seed makes the same choices in the same execution, whatever ran before it. */
 export function randomScheduler(seed: number): Scheduler {
   const random = new Random(seed);
   return {
     name: "random",
-    begin: () => {},
+    begin: (_cpus, execution) => random.restart(seed, execution),
     pick: (view: StepView): number => {
       const { enabledCount, timerCount } = view;
       const timer = timerCount > 0 && (enabledCount === 0 || random.below(TIMER_ODDS) === 0);

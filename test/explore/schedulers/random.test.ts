@@ -2,14 +2,14 @@ import { expect, test } from "vitest";
 import type { Cpu } from "../../../src/arena/cpu.ts";
 import { interleave } from "../../../src/explore/engine.ts";
 import type { Schedule } from "../../../src/explore/schedule.ts";
-import { schedulers } from "../../../src/explore/schedulers/index.ts";
+import { randomScheduler } from "../../../src/explore/schedulers/random.ts";
 import { carelessIncrement, createToy, toyCpu } from "../../race/workers/toy.ts";
 
 function scheduleOfSeed(seed: number): Schedule {
   const machine = { cpus: 3 };
   const words = createToy(machine);
   const programs = [0, 1, 2].map(() => (cpu: Cpu) => carelessIncrement(cpu, { times: 1 }));
-  const scheduler = schedulers.random!(seed);
+  const scheduler = randomScheduler(seed);
   return interleave({ words, programs, cpuOf: (id, port) => toyCpu(words, machine, id, port), scheduler }).schedule;
 }
 

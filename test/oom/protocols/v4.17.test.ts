@@ -4,10 +4,10 @@ import { expect, it } from "vitest";
 import type { Cpu, Steps } from "../../../src/arena/cpu.ts";
 import { randomScheduler } from "../../../src/explore/schedulers/random.ts";
 import { OOM_LOCK, OomGlobals } from "../../../src/oom/globals.ts";
+import { munlockFirst } from "../../../src/oom/protocols/mutations.ts";
 import { v417 } from "../../../src/oom/protocols/v4.17.ts";
 import { mutexLock, mutexUnlock } from "../../../src/sync/mutex.ts";
 import { sleepUs } from "../../../src/sync/sleep.ts";
-import { munlockFirst } from "../../race/mutations.ts";
 import { asleep, burstScheduler, stagedScheduler } from "../lab.ts";
 import { death, LOCKED_PAGES, OTHER, REAPER, SEEDS, UNLOCKED_PAGES, VICTIM } from "./lab.ts";
 

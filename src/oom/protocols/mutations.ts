@@ -1,36 +1,36 @@
 /**
- * Protocols with one lock or check taken out, to show what it is for. Composed of what the protocols themselves are
- * made of; both sides of each stand here, as in src/oom/protocols.
+ * Protocols with one lock or check taken out, to show what it is for: cases of the explorer, and test/race. Composed of
+ * what the protocols themselves are made of, with both sides, as theirs. They are found by name, and no list offers them.
  */
 
-import type { Cpu, Steps } from "../../src/arena/cpu.ts";
-import { atomicLoad, atomicStore, fetchAdd, load, store } from "../../src/arena/mem.ts";
-import { EINTR } from "../../src/base/errno.ts";
-import { CpuMm } from "../../src/mm/cpu-mm.ts";
-import { freePgtables, removeVmas } from "../../src/mm/free-pgtables.ts";
-import { addMmCounter, setMmFlag } from "../../src/mm/mm.ts";
-import { MM_ANONPAGES, MMF_OOM_SKIP, MMF_UNSTABLE, Mm } from "../../src/mm/mm-struct.ts";
+import type { Cpu, Steps } from "../../arena/cpu.ts";
+import { atomicLoad, atomicStore, fetchAdd, load, store } from "../../arena/mem.ts";
+import { EINTR } from "../../base/errno.ts";
+import { CpuMm } from "../../mm/cpu-mm.ts";
+import { freePgtables, removeVmas } from "../../mm/free-pgtables.ts";
+import { addMmCounter, setMmFlag } from "../../mm/mm.ts";
+import { MM_ANONPAGES, MMF_OOM_SKIP, MMF_UNSTABLE, Mm } from "../../mm/mm-struct.ts";
 import {
   mmapReadLock,
   mmapReadLockKillable,
   mmapReadUnlock,
   mmapWriteLock,
   mmapWriteUnlock,
-} from "../../src/mm/mmap-lock.ts";
-import { MmuGather, tlbFinishMmu, tlbFlushMmu, tlbGatherMmu } from "../../src/mm/mmu-gather.ts";
-import { munlockVmas } from "../../src/mm/munlock.ts";
-import { folioRemoveRmap } from "../../src/mm/page.ts";
-import { releasePages } from "../../src/mm/page-alloc.ts";
-import { findPteTable, PageTable, PTE_SHIFT, tableIndex } from "../../src/mm/page-table.ts";
-import { cursorEnd, cursorStart } from "../../src/mm/traversal/cursor.ts";
-import type { TraversalOrder } from "../../src/mm/traversal/order.ts";
-import { unmapVmas } from "../../src/mm/unmap.ts";
-import { unmapPageRange, ZAP_WAIT } from "../../src/mm/zap.ts";
-import type { Protocol } from "../../src/oom/protocols/protocol.ts";
-import { v414 } from "../../src/oom/protocols/v4.14.ts";
-import { v417 } from "../../src/oom/protocols/v4.17.ts";
-import { v517 } from "../../src/oom/protocols/v5.17.ts";
-import { v61 } from "../../src/oom/protocols/v6.1.ts";
+} from "../../mm/mmap-lock.ts";
+import { MmuGather, tlbFinishMmu, tlbFlushMmu, tlbGatherMmu } from "../../mm/mmu-gather.ts";
+import { munlockVmas } from "../../mm/munlock.ts";
+import { folioRemoveRmap } from "../../mm/page.ts";
+import { releasePages } from "../../mm/page-alloc.ts";
+import { findPteTable, PageTable, PTE_SHIFT, tableIndex } from "../../mm/page-table.ts";
+import { cursorEnd, cursorStart } from "../../mm/traversal/cursor.ts";
+import type { TraversalOrder } from "../../mm/traversal/order.ts";
+import { unmapVmas } from "../../mm/unmap.ts";
+import { unmapPageRange, ZAP_WAIT } from "../../mm/zap.ts";
+import type { Protocol } from "./protocol.ts";
+import { v414 } from "./v4.14.ts";
+import { v417 } from "./v4.17.ts";
+import { v517 } from "./v5.17.ts";
+import { v61 } from "./v6.1.ts";
 
 /** What a mutation does once everything is unmapped, under whatever lock it holds. */
 function* freeUnlocked(cpu: Cpu, mm: number): Steps<void> {
@@ -207,3 +207,16 @@ export const noPteLock = reapingBy("v6.1-no-pte-lock", { zap: zapUnlocked, finis
 export const freeBeforeFlush = reapingBy("v6.1-free-before-flush", { zap: zapLocked, finish: finishFreeingFirst });
 /** B6: the rule that another open gather forces a flush is gone. */
 export const noPendingRule = reapingBy("v6.1-no-pending-rule", { zap: zapLocked, finish: finishAlone });
+
+export const MUTATIONS: readonly Protocol[] = [
+  skipAfterWait,
+  skipWithoutWait,
+  freeUnderReadLock,
+  skipAtTheEnd,
+  staleListHead,
+  munlockFirst,
+  asV61,
+  noPteLock,
+  freeBeforeFlush,
+  noPendingRule,
+];

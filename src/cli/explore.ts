@@ -1,0 +1,161 @@
+/** `oomrace explore` */
+
+import { setImmediate as pause } from "node:timers/promises";
+import { type Command, Option } from "commander";
+import { DEFAULT_MAX_STEPS, type TimeModel } from "../explore/engine.ts";
+import { DEFAULT_EXECUTIONS, DEFAULT_SCHEDULER, type ExploreOptions, Explorer } from "../explore/explore.ts";
+import { schedulers } from "../explore/schedulers/index.ts";
+import { traceSchedule } from "../explore/step-trace.ts";
+import { drawMermaid, drawText } from "../report/diagram.ts";
+import { buildExploreResult, type Drawn } from "../report/explore-result.ts";
+import { renderExplore } from "../report/explore-text.ts";
+import { formatCount } from "../report/format.ts";
+import { writeJson } from "../report/json.ts";
+import { packageVersion } from "../run/version.ts";
+import { type CaseProgram, programOf } from "../scenario/case.ts";
+import { writeCaseSchedule } from "../scenario/case-schedule.ts";
+import { CASES, findCase } from "../scenario/cases/index.ts";
+import { EXIT_FINE, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION } from "./exit-code.ts";
+import { setHelpPage } from "./help.ts";
+import { catchInterrupt, type Interrupt } from "./interrupt.ts";
+import { JSON_FLAGS, jsonTarget } from "./json-option.ts";
+import { oneOf, positiveNumber, wholeNumber } from "./options.ts";
+import { type Progress, progressLine } from "./progress.ts";
+
+interface ExploreFlags {
+  readonly fixed: boolean;
+  readonly scheduler: string;
+  readonly seed: number;
+  readonly executions: number;
+  readonly seconds?: number;
+  readonly depth: number;
+  readonly bound: number;
+  readonly maxSteps: number;
+  readonly time: TimeModel;
+  readonly require?: "complete";
+  readonly mermaid: boolean;
+  readonly json?: string;
+}
+
+/** Between two looks at Ctrl-C and at the progress line. */
+const SLICE_MS = 100;
+
+export function addExplore(program: Command): void {
+  const command = program
+    .command("explore")
+    .argument("<case>", CASES.map(({ id }) => id).join(", "))
+    .summary("looks for an interleaving that breaks an invariant, shrinks it and draws it")
+    .description(
+      "steps the same source in one thread, interleaving after interleaving, until one breaks an invariant; then shrinks it " +
+        "and draws it as a kernel changelog would. `oomrace list` tells the cases",
+    )
+    .option("--fixed", "explore the protocol that mended it", false)
+    .option("--seed <n>", "the same seed repeats the same executions", wholeNumber("--seed", 0), 1)
+    .option("--executions <n>", "stop after that many", wholeNumber("--executions", 1), DEFAULT_EXECUTIONS)
+    .option("--seconds <n>", "stop after this time", positiveNumber("--seconds"))
+    .option("--depth <n>", "pct: ordering constraints the bug may need", wholeNumber("--depth", 1), 3)
+    .option("--bound <n>", "dfs: preemptions at most", wholeNumber("--bound", 0), 2)
+    .option("--max-steps <n>", "longer executions count as livelock", wholeNumber("--max-steps", 1), DEFAULT_MAX_STEPS)
+    .option("--mermaid", "draw as Mermaid sequence text", false)
+    .option(JSON_FLAGS, "also write the result; - for standard output, without report", jsonTarget)
+    .action(async (id: string, flags: ExploreFlags) => {
+      process.exitCode = await explore(id, flags);
+    });
+  addChoices(command);
+  setHelpPage(command, {
+    groups: {
+      "What is explored": ["--fixed", "--time"],
+      How: ["--scheduler", "--seed", "--depth", "--bound"],
+      "How long": ["--executions", "--seconds", "--max-steps", "--require"],
+    },
+    examples: [
+      ["oomrace explore B1", "The second victim that v4.13 killed too early"],
+      ["oomrace explore B3 --scheduler pct --depth 2", "With a probability that the verdict states"],
+      ["oomrace explore B30 --fixed --scheduler dfs --bound 1", "Everything that one preemption can do"],
+    ],
+    exitCodes: [EXIT_FINE, EXIT_VIOLATION, EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED],
+  });
+}
+
+function addChoices(command: Command): void {
+  const names = Object.keys(schedulers);
+  const scheduler = new Option("--scheduler <name>", `one of ${names.join(", ")}`)
+    .default(DEFAULT_SCHEDULER)
+    .argParser(oneOf("--scheduler", names));
+  const time = new Option("--time <model>", "ordered: timers fire by deadline; free: in any order")
+    .default("ordered")
+    .argParser(oneOf("--time", ["ordered", "free"] as const));
+  const require = new Option("--require <what>", "complete: exit code 4 unless every execution was run").argParser(
+    oneOf("--require", ["complete"] as const),
+  );
+  for (const option of [scheduler, time, require]) command.addOption(option);
+}
+
+async function explore(id: string, flags: ExploreFlags): Promise<number> {
+  const { id: scenario, title, ...variants } = findCase(id);
+  const { fixed, json, mermaid, require } = flags;
+  const program = programOf(fixed ? variants.fixed : variants.broken);
+  const explorer = new Explorer(program, exploreOptions(flags));
+  const progress = progressLine();
+  const interrupt = catchInterrupt();
+  try {
+    await advance(explorer, progress, interrupt);
+    const exploration = explorer.result();
+    const explored = {
+      scenario,
+      fixed,
+      title,
+      protocol: variants[fixed ? "fixed" : "broken"].protocol,
+      cpus: titles(program),
+    };
+    const result = buildExploreResult(explored, exploration, {
+      version: packageVersion(),
+      interrupted: interrupt.stopped(),
+      drawn:
+        exploration.violation &&
+        drawn(explorer, program, exploration.violation, (text) => writeCaseSchedule(scenario, fixed, text)),
+    });
+    progress.clear();
+    if (json !== undefined) writeJson(result, json);
+    if (json !== "-") process.stdout.write(`${renderExplore(result, mermaid)}\n`);
+    if (result.violation) return EXIT_VIOLATION;
+    if (result.interrupted) return EXIT_INTERRUPTED;
+    return require === "complete" && !result.complete ? EXIT_INCOMPLETE : EXIT_FINE;
+  } finally {
+    progress.clear();
+    interrupt.release();
+  }
+}
+
+function exploreOptions(flags: ExploreFlags): ExploreOptions {
+  const { scheduler, seed, executions, seconds, depth, bound, maxSteps, time } = flags;
+  return { scheduler, seed, executions, depth, bound, maxSteps, time, ...(seconds !== undefined && { seconds }) };
+}
+
+async function advance(explorer: Explorer, progress: Progress, interrupt: Interrupt): Promise<void> {
+  while (!explorer.advance(SLICE_MS) && !interrupt.stopped()) {
+    progress.show(`${formatCount(explorer.executions)} executions`);
+    await pause();
+  }
+  progress.show("shrinking");
+}
+
+function titles({ roles }: CaseProgram): string[] {
+  return roles.map(({ title }, cpu) => `CPU ${cpu}: ${title}`);
+}
+
+function drawn(
+  explorer: Explorer,
+  program: CaseProgram,
+  violation: { readonly schedule: Int8Array; readonly text: string; readonly message: string },
+  nameOf: (text: string) => string,
+): Drawn {
+  const { steps } = traceSchedule(explorer.subject, violation.schedule);
+  const options = { titles: titles(program), end: violation.message };
+  const cpus = program.roles.length;
+  return {
+    schedule: nameOf(violation.text),
+    diagram: drawText(steps, cpus, options),
+    mermaid: drawMermaid(steps, cpus, options),
+  };
+}

@@ -1,0 +1,121 @@
+/**
+ * What can be explored: any set of generator programs over the seam (`arena/mem`), with the memory that they share. No
+ * emulated kernel is needed; its cases are programs like others.
+ */
+
+import type { Cpu, Port, Steps } from "../arena/cpu.ts";
+import { CACHE_PAIR } from "../arena/struct.ts";
+import { alignUp, hashString } from "../base/bits.ts";
+import { UsageError, Violation } from "../base/errors.ts";
+import { CpuSync } from "../sync/cpu-sync.ts";
+import { lockClassNames } from "../sync/lock-class.ts";
+import { syncCpu } from "../sync/sync-cpu.ts";
+import type { EngineOptions, TimeModel } from "./engine.ts";
+import { isInternalFault, isViolation } from "./outcome.ts";
+import { MAX_CPUS } from "./schedule.ts";
+
+export interface Program {
+  /**
+   * How many 32-bit words the threads share: their addresses are 0 and up, and all are 0 before `setup`. Or a whole
+   * arena that is ready to start from; then `cpuOf` must be given, too.
+   */
+  readonly words: number | Int32Array;
+  /** Puts the words into their first state. */
+  readonly setup?: (words: Int32Array) => void;
+  /** One per CPU. What they share lies in the words; each reaches it through the seam, with the CPU that it is given. */
+  readonly threads: readonly ((cpu: Cpu) => Steps<unknown>)[];
+  /** Looks at the words after every step; throws when something is wrong. */
+  readonly invariants?: (words: Int32Array) => void;
+  /** Looks at the words and at what the threads returned when all of them have; throws when something is wrong. */
+  readonly check?: (words: Int32Array, results: readonly unknown[]) => void;
+  /** Names a word in reports. */
+  readonly describe?: (word: number) => string;
+  /** The handle of CPU `id`. Default: one over `words` that can use the locks of `oomrace/kernel`. */
+  readonly cpuOf?: (id: number, port: Port) => Cpu;
+  /** Where the CPUs' locks are found, for deadlock reports. Default: that of the default `cpuOf`. */
+  readonly sync?: EngineOptions["sync"];
+  /** Stands for code that the threads call into and that schedules depend on, beside their own text. */
+  readonly code?: string;
+  /** Words [from, to) that make one final state different from another. Default: the threads' own. */
+  readonly state?: readonly [from: number, to: number];
+}
+
+/** A program with its arena, ready to be executed from the same state as often as asked. */
+export interface Subject {
+  readonly words: Int32Array;
+  readonly engine: EngineOptions;
+  readonly state: readonly [from: number, to: number];
+  readonly describe: (word: number) => string;
+  /** Throws a Violation when a finished execution left something wrong. */
+  readonly check: (results: readonly unknown[]) => void;
+  /** Of the program's text and the layout of its memory: schedules of other code have another. */
+  readonly codeHash: number;
+  reset(): void;
+}
+
+export interface SubjectOptions {
+  readonly maxSteps?: number;
+  readonly time?: TimeModel;
+}
+
+/** Lays the program out. Throws UsageError when it cannot be run. */
+export function subjectOf(program: Program, options: SubjectOptions = {}): Subject {
+  checkProgram(program);
+  const arena = program.words instanceof Int32Array ? program.words : ownArena(program.words, program.threads.length);
+  const own = typeof program.words === "number" ? program.words : arena.length;
+  program.setup?.(arena);
+  const template = arena.slice();
+  const base = alignUp(own, CACHE_PAIR);
+  const cpus = program.threads.length;
+  const sync = { words: arena, base, stride: CpuSync.WORDS, cpus, classNames: lockClassNames() };
+  const { invariants, check, sync: place = program.cpuOf ? undefined : sync } = program;
+  return {
+    words: arena,
+    engine: {
+      words: arena,
+      programs: program.threads,
+      cpuOf: program.cpuOf ?? ((id, port) => syncCpu(arena, base, id, port)),
+      ...(invariants && { afterStep: () => asViolation("invariant", () => invariants(arena)) }),
+      ...(place && { sync: place }),
+      ...options,
+    },
+    state: program.state ?? [0, own],
+    describe: program.describe ?? ((word) => (word < own ? `words[${word}]` : `own words of CPU ${cpuAt(word, base)}`)),
+    check: (results) => asViolation("check", () => check?.(arena, results)),
+    codeHash: codeHash(program, arena.length),
+    reset: () => arena.set(template),
+  };
+}
+
+function checkProgram({ words, threads, cpuOf }: Program): void {
+  if (threads.length < 1 || threads.length > MAX_CPUS) {
+    throw new UsageError(`explore: threads: got ${threads.length}, expected 1 to ${MAX_CPUS}`);
+  }
+  if (words instanceof Int32Array) {
+    if (!cpuOf) throw new UsageError("explore: cpuOf: missing, expected beside an arena in words");
+  } else if (!Number.isInteger(words) || words < 1) {
+    throw new UsageError(`explore: words: got ${words}, expected how many words the threads share, 1 or more`);
+  }
+}
+
+function ownArena(words: number, cpus: number): Int32Array {
+  return new Int32Array(alignUp(words, CACHE_PAIR) + cpus * CpuSync.WORDS);
+}
+
+function cpuAt(word: number, base: number): number {
+  return Math.floor((word - base) / CpuSync.WORDS);
+}
+
+/** Whatever the user's look at memory throws means that the program is broken. */
+function asViolation(name: string, look: () => void): void {
+  try {
+    look();
+  } catch (error) {
+    if (isViolation(error) || isInternalFault(error)) throw error;
+    throw new Violation(name, error instanceof Error ? error.message : String(error));
+  }
+}
+
+function codeHash({ threads, setup, code = "" }: Program, words: number): number {
+  return hashString([...threads, setup, code, words].map(String).join("\n")) | 0;
+}

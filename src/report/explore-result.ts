@@ -1,0 +1,96 @@
+/** What `oomrace explore` found or tried, as a record; schema "oomrace.explore/1". */
+
+import type { Exploration } from "../explore/explore.ts";
+
+export const EXPLORE_SCHEMA = "oomrace.explore/1";
+
+/** What was explored, beside how. */
+export interface ExploredCase {
+  /** The case's id. */
+  readonly scenario: string;
+  /** The protocol that mended it was explored, not the broken one. */
+  readonly fixed: boolean;
+  readonly title: string;
+  readonly protocol: string;
+  /** Columns' headings, by CPU. */
+  readonly cpus: readonly string[];
+}
+
+export interface ExploreResult extends ExploredCase {
+  readonly schema: typeof EXPLORE_SCHEMA;
+  readonly version: string;
+  readonly scheduler: string;
+  readonly seed: number;
+  readonly timeModel: string;
+  /** Steps after which an execution counts as livelock. */
+  readonly bound: number;
+  readonly executions: number;
+  readonly steps: number;
+  readonly seconds: number;
+  readonly finalStates: number;
+  /** Every execution was run. */
+  readonly complete: boolean;
+  /** Ctrl-C ended it. */
+  readonly interrupted: boolean;
+  readonly claim: string | null;
+  readonly violation: ViolationRecord | null;
+}
+
+export interface ViolationRecord {
+  readonly invariant: string;
+  readonly message: string;
+  /** For `oomrace replay`. */
+  readonly schedule: string;
+  readonly steps: number;
+  readonly preemptions: number;
+  /** Number of the execution that failed, from 0, and its steps before shrinking. */
+  readonly execution: number;
+  readonly foundSteps: number;
+  readonly shrinkSeconds: number;
+  readonly diagram: string;
+  readonly mermaid: string;
+}
+
+/** `schedule` and the diagrams come from the caller, who knows the program's names. */
+export function buildExploreResult(
+  explored: ExploredCase,
+  exploration: Exploration,
+  more: { readonly version: string; readonly interrupted: boolean; readonly drawn: Drawn | undefined },
+): ExploreResult {
+  const { violation } = exploration;
+  return {
+    schema: EXPLORE_SCHEMA,
+    version: more.version,
+    ...explored,
+    scheduler: exploration.scheduler,
+    seed: exploration.seed,
+    timeModel: exploration.time,
+    bound: exploration.maxSteps,
+    executions: exploration.executions,
+    steps: exploration.steps,
+    seconds: exploration.seconds,
+    finalStates: exploration.finalStates,
+    complete: exploration.complete,
+    interrupted: more.interrupted,
+    claim: exploration.claim,
+    violation:
+      violation && more.drawn
+        ? {
+            invariant: violation.invariant,
+            message: violation.message,
+            steps: violation.steps,
+            preemptions: violation.preemptions,
+            execution: violation.execution,
+            foundSteps: violation.foundSteps,
+            shrinkSeconds: exploration.shrinkSeconds,
+            ...more.drawn,
+          }
+        : null,
+  };
+}
+
+export interface Drawn {
+  readonly schedule: string;
+  readonly diagram: string;
+  readonly mermaid: string;
+}

@@ -1,0 +1,47 @@
+/** `oomrace explore` as text: the verdict first, then how it comes about. */
+
+import type { ExploreResult, ViolationRecord } from "./explore-result.ts";
+import { formatCount, formatCounted, formatNs } from "./format.ts";
+
+/** With `mermaid` the violation is drawn as a Mermaid sequence diagram. */
+export function renderExplore(result: ExploreResult, mermaid = false): string {
+  const { scenario, fixed, title, protocol, violation } = result;
+  const head = `${scenario}${fixed ? " --fixed" : ""} (${protocol}): ${title}`;
+  return [head, violation ? renderViolation(result, violation, mermaid) : renderStopped(result)].join("\n\n");
+}
+
+function renderViolation(result: ExploreResult, violation: ViolationRecord, mermaid: boolean): string {
+  const { message, steps, preemptions, foundSteps, execution, shrinkSeconds, schedule } = violation;
+  return [
+    `VIOLATION ${message}`,
+    `  execution ${formatCount(execution + 1)} of ${scheduling(result)}, after ${seconds(result.seconds)}`,
+    `  ${formatCounted(steps, "step")}, ${formatCounted(preemptions, "preemption")} (found with ${formatCount(foundSteps)} steps, shrunk in ${seconds(shrinkSeconds)})`,
+    "",
+    mermaid ? violation.mermaid : violation.diagram,
+    "",
+    `again, step by step: oomrace replay ${schedule}`,
+    `on real threads:     oomrace replay --engine forced ${schedule}`,
+  ].join("\n");
+}
+
+function renderStopped(result: ExploreResult): string {
+  const { complete, interrupted, executions, steps, finalStates, claim } = result;
+  const tried = `${formatCounted(executions, "execution")} by ${scheduling(result)}, ${formatCounted(steps, "step")}, ${formatCounted(finalStates, "final state")}, in ${seconds(result.seconds)}`;
+  const why = complete
+    ? "COMPLETE: every execution was run, and none breaks an invariant"
+    : `${interrupted ? "INTERRUPTED" : "STOPPED"}: no violation in what was tried, which says nothing about the rest`;
+  return [
+    why,
+    `  ${tried}`,
+    ...(claim === null ? [] : [`  ${claim}`]),
+    `  an execution of ${formatCount(result.bound)} steps would count as livelock`,
+  ].join("\n");
+}
+
+function scheduling({ scheduler, seed, timeModel }: ExploreResult): string {
+  return `${scheduler}, seed ${seed}, timers ${timeModel}`;
+}
+
+function seconds(value: number): string {
+  return formatNs(value * 1e9);
+}

@@ -1,0 +1,18 @@
+/** The cases, by id. A new one is a file here and a line below. */
+
+import { UsageError } from "../../base/errors.ts";
+import type { Case } from "../case.ts";
+import { b1 } from "./b1.ts";
+import { b3 } from "./b3.ts";
+import { b25 } from "./b25.ts";
+import { b29 } from "./b29.ts";
+import { b30 } from "./b30.ts";
+import { b31 } from "./b31.ts";
+
+export const CASES: readonly Case[] = [b1, b3, b25, b29, b30, b31];
+
+export function findCase(id: string): Case {
+  const found = CASES.find((one) => one.id.toLowerCase() === id.toLowerCase());
+  if (!found) throw new UsageError(`case "${id}": expected one of ${CASES.map((one) => one.id).join(", ")}`);
+  return found;
+}
