@@ -106,6 +106,18 @@ it("reclaim_retry_zone tells what the zone has, and that it is too little", () =
   });
 });
 
+it("a schedule is the same with tracing and without (100 seeds)", () => {
+  const traced = loggedKill("v6.18");
+  const silent = loggedKill("v6.18", { traceEvents: 0 });
+  for (let seed = 1; seed <= 100; seed++) {
+    const [with_, without] = [traced, silent].map(({ lab, programs }) => {
+      lab.reset();
+      return lab.run(programs, lazyVictim(seed)).schedule;
+    });
+    expect(with_, `seed ${seed}`).toEqual(without);
+  }
+});
+
 it("oom_score_adj_update", () => {
   const { lab, victim } = loggedKill("v6.18");
   lab.alone(REAPER, (cpu) => setOomScoreAdj(cpu, victim.task, -500));
