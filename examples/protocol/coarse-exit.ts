@@ -81,6 +81,7 @@ export const protocol: Protocol = {
   mreleaseSafe: true,
   reaperDelayUs: OOM_REAPER_DELAY_US,
   killer: KILLER_V5_9,
+  logEra: "v6.8",
   bugs: [],
   brokenOnPurpose: false,
   exitMmap: exitMmapCoarse,

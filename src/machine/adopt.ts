@@ -10,6 +10,7 @@ import type { TraversalOrder } from "../mm/traversal/order.ts";
 import { PROTOCOLS } from "../oom/protocols/index.ts";
 import type { Protocol } from "../oom/protocols/protocol.ts";
 import { RULES_FIFO_2010, RULES_MODERN, RULES_PRE_V5_3 } from "../sync/rwsem.ts";
+import { LOG_ERAS } from "../trace/log-era.ts";
 
 /** Names that a module brought. */
 export interface Adopted {
@@ -58,6 +59,10 @@ const PROTOCOL_RULES: { readonly [Field in keyof Protocol]: Rule } = {
     holds: (value) => typeof value === "number" && value >= 0 && Number.isFinite(value),
   },
   killer: { expected: "one of KILLER_*", holds: (value) => typeof value === "object" && value !== null },
+  logEra: {
+    expected: `one of ${LOG_ERAS.join(", ")}`,
+    holds: (value) => (LOG_ERAS as readonly unknown[]).includes(value),
+  },
   bugs: {
     expected: "a list of texts",
     holds: (value) => Array.isArray(value) && value.every((one) => typeof one === "string"),

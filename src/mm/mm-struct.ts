@@ -9,6 +9,7 @@ import { CACHE_PAIR, struct } from "../arena/struct.ts";
 import { lockClass } from "../sync/lock-class.ts";
 import { Rwsem } from "../sync/rwsem.ts";
 import { Spinlock } from "../sync/spinlock.ts";
+import { TASK_COMM_WORDS } from "../trace/comm.ts";
 import { MapleTree } from "./maple-tree/index.ts";
 import { SlabObject } from "./slab.ts";
 import { VPN_WORDS } from "./vpn.ts";
@@ -41,6 +42,9 @@ export const Mm = struct(
     number: 1,
     /** Top-level table; constant until `mmdrop` frees it. */
     pgd: 1,
+    /** Of the task that was marked an OOM victim first: the reaper's messages name it. Set with its `Signal.oomMm`. */
+    oomPid: 1,
+    oomComm: TASK_COMM_WORDS,
 
     /** Guarded by mmapLock. */
     tree: MapleTree,

@@ -36,6 +36,7 @@ import {
   zonePcp,
 } from "./pcp.ts";
 import { rmqueuePcplist } from "./pcp-alloc.ts";
+import { traceReclaimRetry } from "./reclaim-retry.ts";
 import {
   ALLOC_MIN_RESERVE,
   ALLOC_NO_WATERMARKS,
@@ -100,7 +101,7 @@ function gfpToAllocFlags(gfp: number, victim: boolean): number {
  * `should_reclaim_retry` gives up at once.
  */
 function* allocPagesSlowpath(cpu: Cpu, order: number, gfp: number): Steps<number> {
-  for (;;) {
+  for (let round = 0; ; round++) {
     const victim = yield* currentMayDip(cpu, gfp);
     const flags = gfpToAllocFlags(gfp, victim);
     let pfn = yield* getPageFromFreelist(cpu, order, flags);
@@ -108,6 +109,8 @@ function* allocPagesSlowpath(cpu: Cpu, order: number, gfp: number): Steps<number
     yield* drainPages(cpu);
     pfn = yield* getPageFromFreelist(cpu, order, flags);
     if (pfn !== 0) return pfn;
+    // Rounds follow each other at once where nothing is reclaimed: told each time they would fill the trace ring.
+    if (round === 0) traceReclaimRetry(cpu, order, flags);
     const mayKill = order <= PAGE_ALLOC_COSTLY_ORDER && (gfp & __GFP_RETRY_MAYFAIL) === 0 && !victim;
     if (!mayKill || !(yield* cpu.upcalls.outOfMemory(cpu, order, gfp))) return 0;
   }

@@ -79,6 +79,23 @@ export function zoneOf(cpu: Cpu, pfn: number): number {
   return zone;
 }
 
+/** `enum zone_type`, and its names. */
+const ZONE_NORMAL = 2;
+export const ZONE_NAMES = ["DMA", "DMA32", "Normal"] as const;
+
+/** `zone_idx`: a node's highest zone is its normal one, those below it are DMA32 and DMA. */
+export function zoneIndex(cpu: Cpu, zone: number): number {
+  const { words } = cpu;
+  const end =
+    (words[cpu.machine + PageGlobals.zonesBase] as number) +
+    (words[cpu.machine + PageGlobals.zoneCount] as number) * Zone.WORDS;
+  let above = 0;
+  for (let other = zone + Zone.WORDS; other < end; other += Zone.WORDS) {
+    if (words[other + Zone.node] === words[zone + Zone.node]) above++;
+  }
+  return Math.max(0, ZONE_NORMAL - above);
+}
+
 /** Allocation flags (mm/internal.h): which watermark holds, and what may dip below it. */
 export const ALLOC_WMARK_MIN = 0;
 export const ALLOC_WMARK_LOW = 1;
@@ -98,7 +115,7 @@ export function wmarkPages(cpu: Cpu, zone: number, allocFlags: number): number {
 }
 
 /** What is left of the watermark `mark` for an allocation with these flags. */
-function reducedMark(mark: number, allocFlags: number): number {
+export function reducedMark(mark: number, allocFlags: number): number {
   let min = mark;
   if ((allocFlags & ALLOC_MIN_RESERVE) !== 0) {
     min -= min >> 1;

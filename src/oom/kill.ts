@@ -1,7 +1,7 @@
 /** Killing the chosen process (mm/oom_kill.c: oom_kill_process, __oom_kill_process; v6.18). */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, fetchAdd } from "../arena/mem.ts";
+import { atomicLoad, fetchAdd, load } from "../arena/mem.ts";
 import { mmdrop, mmgrab, setMmFlag } from "../mm/mm.ts";
 import { MMF_OOM_SKIP } from "../mm/mm-struct.ts";
 import {
@@ -16,6 +16,8 @@ import {
 } from "../task/task.ts";
 import { isGlobalInit, isKthread } from "./badness.ts";
 import { OomGlobals } from "./globals.ts";
+import { OomControl } from "./oom-control.ts";
+import { logExiting, logInvoked, logKilled, logPinned, logVictim } from "./oom-log.ts";
 import type { Protocol } from "./protocols/protocol.ts";
 import { queueOomReaper } from "./reaper-queue.ts";
 import { isProcess } from "./select.ts";
@@ -34,22 +36,30 @@ export function* helpTaskToDie(cpu: Cpu, task: number, protocol: Protocol): Step
   return dying;
 }
 
-/** `oom_kill_process`. The caller holds oom_lock. */
-export function* oomKillProcess(cpu: Cpu, victim: number, protocol: Protocol): Steps<void> {
-  if (!(yield* helpTaskToDie(cpu, victim, protocol))) yield* killAndQueue(cpu, victim, protocol);
+/** `oom_kill_process` of the task that `oc` chose. `message` is a MESSAGE_*. The caller holds oom_lock. */
+export function* oomKillProcess(cpu: Cpu, oc: number, message: number, protocol: Protocol): Steps<void> {
+  const victim = load(cpu, oc + OomControl.chosen);
+  if (yield* helpTaskToDie(cpu, victim, protocol)) return;
+  logInvoked(cpu, oc);
+  logVictim(cpu, oc, message);
+  yield* killAndQueue(cpu, victim, message, protocol);
 }
 
 /**
  * `__oom_kill_process`: SIGKILL first, so that a victim cannot use the reserves at leisure, then the mark; then every other
  * process with the same mm. Nothing happens to a task that has let go of its mm meanwhile.
  */
-function* killAndQueue(cpu: Cpu, victim: number, protocol: Protocol): Steps<void> {
+function* killAndQueue(cpu: Cpu, victim: number, message: number, protocol: Protocol): Steps<void> {
   const mm = yield* findLockTaskMm(cpu, victim);
-  if (mm === 0) return;
+  if (mm === 0) {
+    logExiting(cpu, victim, message);
+    return;
+  }
   yield* mmgrab(cpu, mm);
   yield* fetchAdd(cpu, cpu.machine + OomGlobals.oomKills, 1);
   yield* killTask(cpu, victim);
   yield* markOomVictim(cpu, victim);
+  logKilled(cpu, victim, mm, message);
   yield* taskUnlock(cpu, victim);
   if (yield* killSharers(cpu, victim, mm)) yield* queueOomReaper(cpu, victim, protocol);
   yield* mmdrop(cpu, mm);
@@ -65,6 +75,7 @@ function* killSharers(cpu: Cpu, victim: number, mm: number): Steps<boolean> {
     if (isGlobalInit(cpu, task)) {
       mayReap = false;
       yield* setMmFlag(cpu, mm, MMF_OOM_SKIP);
+      logPinned(cpu, victim, task);
     } else if (!(yield* isKthread(cpu, task))) yield* killTask(cpu, task);
   }
   return mayReap;

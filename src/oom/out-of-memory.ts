@@ -6,20 +6,24 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, atomicStore, load, NO_TIMEOUT, store } from "../arena/mem.ts";
-import { Violation } from "../base/errors.ts";
+import { atomicLoad, load, NO_TIMEOUT, store } from "../arena/mem.ts";
 import { PageGlobals } from "../mm/page.ts";
-import { anyZoneAbove } from "../mm/page-alloc.ts";
+import { anyZoneAbove, GFP_KERNEL } from "../mm/page-alloc.ts";
 import { ALLOC_WMARK_HIGH, Zone } from "../mm/zone.ts";
 import { mutexLock, mutexLockKillable, mutexTrylock, mutexUnlock } from "../sync/mutex.ts";
 import { deadlineAfter, leftUntil } from "../sync/park.ts";
 import { sleepOn, sleepUs } from "../sync/sleep.ts";
 import { OOM_SCORE_ADJ_MIN, Signal } from "../task/signal.ts";
 import { currentTask, signalOf, Task, TaskGlobals } from "../task/task.ts";
+import { OOM_KILLER_SWITCHED, OOM_NOBODY } from "../trace/event.ts";
+import { trace } from "../trace/ring.ts";
 import { oomUnkillableTask } from "./badness.ts";
 import { OOM_LOCK, OomGlobals } from "./globals.ts";
 import { helpTaskToDie, oomKillProcess } from "./kill.ts";
 import { CHOSEN_ABORT, OomControl, ORDER_SYSRQ } from "./oom-control.ts";
+import { logInvoked } from "./oom-log.ts";
+import { MESSAGE_ALLOCATING_TASK, MESSAGE_OUT_OF_MEMORY } from "./oom-message.ts";
+import { PANIC_DEADLOCKED, PANIC_ON_OOM, panic } from "./panic.ts";
 import type { Protocol } from "./protocols/protocol.ts";
 import { selectBadProcess } from "./select.ts";
 
@@ -35,6 +39,7 @@ export function oomControl(cpu: Cpu, order: number, gfp: number): number {
   store(cpu, oc + OomControl.gfp, gfp);
   store(cpu, oc + OomControl.order, order);
   store(cpu, oc + OomControl.chosen, 0);
+  store(cpu, oc + OomControl.chosenPoints, 0);
   store(cpu, oc + OomControl.totalpages, totalPages(cpu));
   return oc;
 }
@@ -71,21 +76,24 @@ export function* outOfMemory(cpu: Cpu, oc: number, protocol: Protocol): Steps<bo
   if (current !== 0 && (yield* helpTaskToDie(cpu, current, protocol))) return true;
   const sysrq = load(cpu, oc + OomControl.order) === ORDER_SYSRQ;
   if (!sysrq && load(cpu, cpu.machine + OomGlobals.panicOnOom) !== PANIC_NEVER) {
-    yield* panic(cpu, "Out of memory: system-wide panic_on_oom is enabled");
+    logInvoked(cpu, oc);
+    yield* panic(cpu, PANIC_ON_OOM);
   }
   if (yield* mayKillCurrent(cpu, current)) {
     store(cpu, oc + OomControl.chosen, current);
-    yield* oomKillProcess(cpu, current, protocol);
+    yield* oomKillProcess(cpu, oc, MESSAGE_ALLOCATING_TASK, protocol);
     return true;
   }
   yield* selectBadProcess(cpu, oc, protocol.killer);
   const chosen = load(cpu, oc + OomControl.chosen);
   if (chosen === 0) {
-    if (!sysrq) yield* panic(cpu, "System is deadlocked on memory");
+    logInvoked(cpu, oc);
+    trace(cpu, OOM_NOBODY, sysrq ? 0 : 1, 0);
+    if (!sysrq) yield* panic(cpu, PANIC_DEADLOCKED);
     return false;
   }
   if (chosen === CHOSEN_ABORT) return true;
-  yield* oomKillProcess(cpu, chosen, protocol);
+  yield* oomKillProcess(cpu, oc, MESSAGE_OUT_OF_MEMORY, protocol);
   if (protocol.killer.sleepsUnderOomLock) yield* sleepUs(cpu, JIFFY_US);
   return true;
 }
@@ -97,16 +105,10 @@ function* mayKillCurrent(cpu: Cpu, current: number): Steps<boolean> {
   return (yield* atomicLoad(cpu, signalOf(cpu, current) + Signal.oomScoreAdj)) !== OOM_SCORE_ADJ_MIN;
 }
 
-/** `panic`: the machine's end. It is noted in the arena, and ends the run as a finding. */
-function* panic(cpu: Cpu, reason: string): Steps<void> {
-  yield* atomicStore(cpu, cpu.machine + OomGlobals.panicked, 1);
-  throw new Violation("panic", `Kernel panic - not syncing: ${reason}`);
-}
-
 /** SysRq-f (`moom_callback`): kills the worst process now, whoever is dying already. Whether there was one. */
 export function* sysrqOomKill(cpu: Cpu, protocol: Protocol): Steps<boolean> {
   yield* mutexLock(cpu, cpu.machine + OomGlobals.oomLock, OOM_LOCK);
-  const killed = yield* outOfMemory(cpu, oomControl(cpu, ORDER_SYSRQ, 0), protocol);
+  const killed = yield* outOfMemory(cpu, oomControl(cpu, ORDER_SYSRQ, GFP_KERNEL), protocol);
   yield* mutexUnlock(cpu, cpu.machine + OomGlobals.oomLock, OOM_LOCK);
   return killed;
 }
@@ -129,6 +131,7 @@ export function* oomKillerDisable(cpu: Cpu, timeoutUs: number): Steps<boolean> {
     }
     yield* sleepOn(cpu, victims, left, rest);
   }
+  trace(cpu, OOM_KILLER_SWITCHED, 0, 0);
   return true;
 }
 
@@ -137,4 +140,5 @@ export function* oomKillerEnable(cpu: Cpu): Steps<void> {
   yield* mutexLock(cpu, cpu.machine + OomGlobals.oomLock, OOM_LOCK);
   store(cpu, cpu.machine + OomGlobals.oomKillerDisabled, 0);
   yield* mutexUnlock(cpu, cpu.machine + OomGlobals.oomLock, OOM_LOCK);
+  trace(cpu, OOM_KILLER_SWITCHED, 1, 0);
 }

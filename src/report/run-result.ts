@@ -7,21 +7,20 @@ import type { TimerScale } from "../run/bench/record.ts";
 import type { MachineInfo } from "../run/cpu-info.ts";
 import type { KillSetup, RawKill } from "../run/kill.ts";
 import type { ActorSample } from "../run/samples.ts";
-import type { TraceEvent } from "../trace/event.ts";
-import { TRACE_EVENTS } from "../trace/event.ts";
+import { type TraceFields, traceEventOf, traceFields } from "../trace/record.ts";
+import { type KlogLine, kernelLog } from "./klog.ts";
 import { type CurvePoint, type MemoryBack, memoryBackCurve, memoryBackTimes } from "./memory-back.ts";
 import { type TimelineItem, timelineItems } from "./timeline.ts";
 
 export const RUN_SCHEMA = "oomrace.run/1";
 
-/** A tracepoint that fired, as the kernel's trace files show it. */
-export interface LogLine {
+/** A tracepoint that fired, with its fields by the kernel's names. */
+export interface Tracepoint {
   readonly ns: number;
   readonly cpu: number;
-  /** "mark_victim" */
+  /** "wake_reaper" */
   readonly event: string;
-  /** "pid=1000 total_vm=4096" */
-  readonly fields: string;
+  readonly fields: TraceFields;
 }
 
 export interface RunResult {
@@ -35,7 +34,9 @@ export interface RunResult {
   readonly oversubscribed: boolean;
   /** What each CPU was, by its number. */
   readonly roles: readonly string[];
-  readonly log: readonly LogLine[];
+  /** What a kernel with this protocol would have printed; its clock starts with the trace. */
+  readonly log: readonly KlogLine[];
+  readonly tracepoints: readonly Tracepoint[];
   readonly timeline: readonly TimelineItem[];
   readonly memoryBack: {
     /** The victim's own: those of files and of shared memory stay. */
@@ -50,13 +51,13 @@ export interface RunResult {
 }
 
 /** Groups of tracepoints that tell the story; the others are the timeline's. */
-const LOG_GROUPS = ["oom", "signal", "sched"];
+const STORY_GROUPS = ["oom", "signal", "sched"];
 
 /** Points that a curve keeps at most: more than a screen can show. */
 const CURVE_POINTS = 1000;
 
 export function buildRunResult(raw: RawKill): RunResult {
-  const { kill, version, machine, setup, timers, layout, oversubscribed, roles } = raw;
+  const { kill, version, machine, setup, timers, layout, oversubscribed, roles, logEra } = raw;
   const curve = memoryBackCurve(kill.trace, kill.mm, 0);
   return {
     schema: RUN_SCHEMA,
@@ -67,11 +68,14 @@ export function buildRunResult(raw: RawKill): RunResult {
     layout,
     oversubscribed,
     roles,
-    log: kill.trace.flatMap(({ timeNs, cpu, event, a, b }): LogLine[] => {
-      const { group, name, a: first, b: second } = TRACE_EVENTS[event] as TraceEvent;
-      if (!LOG_GROUPS.includes(group)) return [];
-      const fields = [first && `${first}=${a}`, second && `${second}=${b}`].filter(Boolean).join(" ");
-      return [{ ns: timeNs, cpu, event: name, fields }];
+    log: kernelLog(kill.trace, logEra, {
+      originNs: Math.min(0, kill.trace[0]?.timeNs ?? 0),
+      usPerNs: 1 / timers.kernelSecondMs,
+    }),
+    tracepoints: kill.trace.flatMap((record): Tracepoint[] => {
+      const { group, name } = traceEventOf(record);
+      if (!STORY_GROUPS.includes(group)) return [];
+      return [{ ns: record.timeNs, cpu: record.cpu, event: name, fields: traceFields(record, logEra) }];
     }),
     timeline: timelineItems(kill.trace),
     memoryBack: {

@@ -1,27 +1,37 @@
-/** One kill for people: what the tracepoints said, what each CPU did, which locks were fought over, when memory came back. */
+/** One kill for people: what the kernel printed, what its tracepoints said, what each CPU did, which locks were fought over, when memory came back. */
 
 import picocolors from "picocolors";
+import { formatFields } from "../trace/record.ts";
 import { renderNote } from "./bench-block-text.ts";
 import { lockTotals } from "./bench-metrics.ts";
 import { type RenderOptions, reaperText } from "./bench-text.ts";
 import { formatBytes, formatCounted, formatNs } from "./format.ts";
+import { formatKlogLine } from "./klog.ts";
 import { renderLockTable } from "./lock-table.ts";
 import { renderMemoryBack } from "./memory-back.ts";
-import type { LogLine, RunResult } from "./run-result.ts";
+import type { RunResult, Tracepoint } from "./run-result.ts";
 import { renderTimeline } from "./timeline.ts";
 import { wrap } from "./wrap.ts";
+
+/** One for each round of a stalled allocation and each zone: told by --json alone. */
+const OFTEN = "reclaim_retry_zone";
 
 /** The whole report, no newline at the end. */
 export function renderRun(result: RunResult, options: RenderOptions = {}): string {
   const { bold } = picocolors.createColors(options.color ?? false);
   const { roles, timeline, memoryBack, actors } = result;
   const indented = { ...options, indent: 2 };
-  const log = result.log.map(logLine).join("\n");
+  const log = result.log.map((line) => `  ${formatKlogLine(line)}`).join("\n");
+  const tracepoints = result.tracepoints
+    .filter(({ event }) => event !== OFTEN)
+    .map(tracepointLine)
+    .join("\n");
   const locks = lockTotals([{ actors }]);
   const cpus = roles.map((role, id) => `CPU ${id}: ${role}`);
   return [
     header(result),
-    ...(log === "" ? [] : [`${bold("Tracepoints")}\n${log}`]),
+    ...(log === "" ? [] : [`${bold("Kernel log")} (in kernel seconds)\n${log}`]),
+    ...(tracepoints === "" ? [] : [`${bold("Tracepoints")} (since the kill)\n${tracepoints}`]),
     `${bold("What each CPU did")} (since the kill; in brackets how long)\n${renderTimeline(timeline, cpus, 0, indented)}`,
     `${bold("Memory back")}\n${renderMemoryBack(memoryBack.curve, memoryBack.pages, indented)}`,
     `${bold("Locks")}\n${renderLockTable(locks, indented)}`,
@@ -45,7 +55,7 @@ function header({ version, machine, setup, timers, layout, oversubscribed, roles
   return [`oomrace ${version} run`, ...lines.map((line) => wrap(line, 2, 4))].join("\n");
 }
 
-/** "  [000] 12.3 us: mark_victim: pid=1000" */
-function logLine({ ns, cpu, event, fields }: LogLine): string {
-  return `  [${String(cpu).padStart(3, "0")}] ${formatNs(Math.max(0, ns))}: ${event}:${fields && ` ${fields}`}`;
+/** "  [000] 12.3 us: wake_reaper: pid=1000" */
+function tracepointLine({ ns, cpu, event, fields }: Tracepoint): string {
+  return `  [${String(cpu).padStart(3, "0")}] ${formatNs(Math.max(0, ns))}: ${event}: ${formatFields(fields)}`;
 }

@@ -4,7 +4,6 @@
  */
 
 import { MMF_OOM_SKIP, MMF_UNSTABLE } from "../mm/mm-struct.ts";
-import type { TraceEvent } from "../trace/event.ts";
 import {
   ALLOC_STALL_BEGIN,
   ALLOC_STALL_END,
@@ -15,12 +14,13 @@ import {
   MMAP_LOCK_RELEASED,
   MMAP_LOCK_START_LOCKING,
   MMF_FLAG_SET,
+  RECLAIM_RETRY_ZONE,
   TLB_FLUSH,
-  TRACE_EVENTS,
   TRACE_NONE,
   ZAP_BEGIN,
   ZAP_END,
 } from "../trace/event.ts";
+import { traceEventOf, traceFields } from "../trace/record.ts";
 import type { TraceRecord } from "../trace/ring.ts";
 import { formatCounted, formatNs } from "./format.ts";
 import { left, renderTable, right, type TableOptions } from "./table.ts";
@@ -36,7 +36,10 @@ export interface TimelineItem {
 }
 
 /** Counted in the rows of what they belong to, or told elsewhere. */
-const QUIET = new Set([TRACE_NONE, TLB_FLUSH, MM_PAGES_FREED, MMAP_LOCK_START_LOCKING]);
+const QUIET = new Set([TRACE_NONE, TLB_FLUSH, MM_PAGES_FREED, MMAP_LOCK_START_LOCKING, RECLAIM_RETRY_ZONE]);
+
+/** Told by the kernel's log. */
+const LOG_GROUP = "printk";
 
 /** A row that is still growing. */
 interface Open {
@@ -75,7 +78,7 @@ function itemsOfCpu(cpu: number, records: readonly TraceRecord[]): TimelineItem[
   };
   for (const record of records) {
     const { event, timeNs } = record;
-    if (QUIET.has(event) || event === CONTENTION_END) continue;
+    if (QUIET.has(event) || event === CONTENTION_END || traceEventOf(record).group === LOG_GROUP) continue;
     if (event === ZAP_BEGIN) {
       unmapping ??= { startNs: timeNs, endNs: timeNs, count: 0, waits: 0 };
       unmapping.count++;
@@ -112,11 +115,11 @@ function holdText(write: number): string {
 
 const MMF_NAMES: Readonly<Record<number, string>> = { [MMF_OOM_SKIP]: "MMF_OOM_SKIP", [MMF_UNSTABLE]: "MMF_UNSTABLE" };
 
-function describe({ event, a, b }: TraceRecord): string {
-  if (event === MMF_FLAG_SET) return `sets ${MMF_NAMES[b] ?? `mm flag ${b}`}`;
-  const { name, a: first, b: second } = TRACE_EVENTS[event] as TraceEvent;
-  const fields = [first && `${first}=${a}`, second && `${second}=${b}`].filter(Boolean);
-  return [name, ...fields].join(" ");
+/** A tracepoint's name and whom it is about; its other fields are in the list of tracepoints. */
+function describe(record: TraceRecord): string {
+  if (record.event === MMF_FLAG_SET) return `sets ${MMF_NAMES[record.b] ?? `mm flag ${record.b}`}`;
+  const { pid } = traceFields(record);
+  return `${traceEventOf(record).name}${pid === undefined ? "" : ` pid=${pid}`}`;
 }
 
 /** A column per CPU, named by `cpus` (index: CPU number); times count from `originNs`. */

@@ -4,6 +4,7 @@ import type { FrameOrder } from "../machine/address-space.ts";
 import type { Reaper } from "../machine/race.ts";
 import type { LockGranularity } from "../machine/shape.ts";
 import { countLayout, type Layout, type LayoutCounts } from "../scenario/layout.ts";
+import type { LogEra } from "../trace/log-era.ts";
 import { soloRate, timerScale } from "./bench/calibrate.ts";
 import { BenchContext, type BenchHooks } from "./bench/context.ts";
 import { hypotheticalNotes } from "./bench/hypothetical.ts";
@@ -43,6 +44,8 @@ export interface RawKill {
   readonly oversubscribed: boolean;
   /** What each CPU was, by its number. */
   readonly roles: readonly string[];
+  /** How a kernel with this protocol words its log. */
+  readonly logEra: LogEra;
   readonly kill: TracedKill;
   readonly notes: readonly string[];
 }
@@ -92,6 +95,7 @@ export async function runKill(request: KillRequest, hooks: BenchHooks): Promise<
       layout: { name: layout.name, idea: layout.idea, ...counts },
       oversubscribed: oversubscribed(kill.sample.actors.length, machine),
       roles,
+      logEra: context.kernel.findProtocol(setup.protocol).logEra,
       kill,
       notes: [
         ...layout.notes,

@@ -12,11 +12,22 @@ import { complete } from "../sync/completion.ts";
 import { CpuSync, SIGKILL_BIT } from "../sync/cpu-sync.ts";
 import { spinLock } from "../sync/spinlock.ts";
 import { SCHED_PROCESS_EXIT } from "../trace/event.ts";
-import { trace } from "../trace/ring.ts";
+import { traceWords } from "../trace/ring.ts";
 import { coredumpTaskExit, killSiblings } from "./coredump.ts";
 import { clearChildTid, exitRobustList } from "./futex.ts";
 import { SIGNAL_GROUP_EXIT, Signal } from "./signal.ts";
-import { ALLOC_LOCK, MAX_CPUS, NO_CPU, PF_EXITING, signalOf, switchTo, Task, TaskGlobals, taskUnlock } from "./task.ts";
+import {
+  ALLOC_LOCK,
+  MAX_CPUS,
+  NO_CPU,
+  PF_EXITING,
+  signalOf,
+  switchTo,
+  Task,
+  TaskGlobals,
+  taskCommWords,
+  taskUnlock,
+} from "./task.ts";
 import { releaseTask } from "./tasklist.ts";
 
 /** `do_group_exit` of the task that runs on this CPU: the process's other threads are told to exit, too. */
@@ -34,7 +45,7 @@ export function* doExit(cpu: Cpu, task: number): Steps<void> {
   yield* coredumpTaskExit(cpu, task);
   yield* fetchOr(cpu, task + Task.flags, PF_EXITING);
   yield* fetchAdd(cpu, signalOf(cpu, task) + Signal.live, -1);
-  trace(cpu, SCHED_PROCESS_EXIT, load(cpu, task + Task.pid), 0);
+  if (cpu.trace !== 0) traceWords(cpu, SCHED_PROCESS_EXIT, [load(cpu, task + Task.pid), ...taskCommWords(cpu, task)]);
   const mm = yield* exitMm(cpu, task);
   // The next task's context switch drops the lazy TLB reference (finish_task_switch).
   switchTo(cpu, 0);

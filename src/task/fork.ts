@@ -105,6 +105,7 @@ function* linkTask(cpu: Cpu, parent: number, flags: number, reserved: ReservedTa
       mm,
       oomScoreAdj: yield* atomicLoad(cpu, signal + Signal.oomScoreAdj),
       memcg: load(cpu, signal + Signal.memcg),
+      uid: load(cpu, signal + Signal.uid),
       ...((flags & CLONE_THREAD) !== 0 && { threadOf: parent }),
     });
     store(cpu, task + Task.realParent, (flags & CLONE_THREAD) !== 0 ? load(cpu, parent + Task.realParent) : parent);

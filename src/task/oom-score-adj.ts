@@ -9,7 +9,7 @@ import { lockClass } from "../sync/lock-class.ts";
 import { mutexLock, mutexUnlock } from "../sync/mutex.ts";
 import { spinLock } from "../sync/spinlock.ts";
 import { OOM_SCORE_ADJ_UPDATE } from "../trace/event.ts";
-import { trace } from "../trace/ring.ts";
+import { traceWords } from "../trace/ring.ts";
 import { OOM_SCORE_ADJ_MAX, OOM_SCORE_ADJ_MIN, Signal } from "./signal.ts";
 import {
   ALLOC_LOCK,
@@ -21,6 +21,7 @@ import {
   Task,
   TaskGlobals,
   taskAt,
+  taskCommWords,
   taskCount,
   tasklistReadLock,
   tasklistReadUnlock,
@@ -38,7 +39,9 @@ export function* setOomScoreAdj(cpu: Cpu, task: number, adj: number): Steps<numb
   yield* mutexLock(cpu, cpu.machine + TaskGlobals.oomAdjMutex, OOM_ADJ_MUTEX);
   const mm = yield* pinSharedMm(cpu, task);
   yield* atomicStore(cpu, signalOf(cpu, task) + Signal.oomScoreAdj, adj);
-  trace(cpu, OOM_SCORE_ADJ_UPDATE, load(cpu, task + Task.pid), adj);
+  if (cpu.trace !== 0) {
+    traceWords(cpu, OOM_SCORE_ADJ_UPDATE, [load(cpu, task + Task.pid), ...taskCommWords(cpu, task), adj]);
+  }
   if (mm !== 0) {
     yield* setForSharers(cpu, task, mm, adj);
     yield* mmdrop(cpu, mm);

@@ -32,6 +32,8 @@ export const Signal = struct(
     oomScoreAdj: 1,
     /** Number of its memory control group, 0 for the root; constant. */
     memcg: 1,
+    /** User that its threads run as; constant. */
+    uid: 1,
     /** (atomic) Task structs that point here; the last one to go drops oomMm. */
     sigcnt: 1,
     /** Threads that are not released yet. Guarded by tasklist_lock. */

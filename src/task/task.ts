@@ -17,8 +17,9 @@ import { sendSigkill } from "../sync/park.ts";
 import { Rwlock, readLock, readUnlock } from "../sync/rwlock.ts";
 import { Spinlock, spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { WaitQueue } from "../sync/wait-queue.ts";
+import { commAt, commWords, storeComm, TASK_COMM_WORDS } from "../trace/comm.ts";
 import { SIGNAL_GENERATE } from "../trace/event.ts";
-import { trace } from "../trace/ring.ts";
+import { traceWords } from "../trace/ring.ts";
 import { SIGNAL_GROUP_COREDUMP, SIGNAL_GROUP_EXIT, SIGNAL_UNKILLABLE, Signal } from "./signal.ts";
 
 /** `task_lock`: `Task.mm` is changed under it only. */
@@ -36,9 +37,6 @@ const SIGKILL = 9;
 
 export const NO_CPU = -1;
 
-const TASK_COMM_LEN = 16;
-const TASK_COMM_WORDS = TASK_COMM_LEN / 4;
-
 export const Task = struct(
   "task",
   {
@@ -50,7 +48,7 @@ export const Task = struct(
     signal: 1,
     /** CPU it runs on; NO_CPU for a task that sleeps for as long as anybody looks. Changed by that CPU. */
     cpu: 1,
-    /** Command name, TASK_COMM_LEN bytes of ASCII padded with zeros, four to a word, lowest byte first. */
+    /** Command name (`trace/comm`). */
     comm: TASK_COMM_WORDS,
     /** (atomic) PF_* */
     flags: 1,
@@ -133,6 +131,8 @@ export interface TaskSpec {
   readonly flags?: number;
   readonly oomScoreAdj?: number;
   readonly memcg?: number;
+  /** User that the process runs as; default 0. */
+  readonly uid?: number;
 }
 
 /**
@@ -156,7 +156,7 @@ export function fillTask(cpu: Cpu, task: number, slot: number, spec: TaskSpec): 
   store(cpu, task + Task.cpu, NO_CPU);
   store(cpu, task + Task.flags, spec.flags ?? 0);
   store(cpu, task + Task.mm, spec.mm ?? 0);
-  storeComm(cpu, task, spec.comm ?? "");
+  storeComm(cpu.words, task + Task.comm, spec.comm ?? "");
   if (spec.threadOf === undefined) store(cpu, task + Task.signal, createSignal(cpu, slot, spec));
   else {
     const signal = load(cpu, spec.threadOf + Task.signal);
@@ -171,7 +171,7 @@ export function fillTask(cpu: Cpu, task: number, slot: number, spec: TaskSpec): 
 export const GLOBAL_INIT_PID = 1;
 
 /** The `Signal` that goes with a task slot, as that of a process of one thread. */
-function createSignal(cpu: Cpu, slot: number, { pid, oomScoreAdj = 0, memcg = 0 }: TaskSpec): number {
+function createSignal(cpu: Cpu, slot: number, { pid, oomScoreAdj = 0, memcg = 0, uid = 0 }: TaskSpec): number {
   const signal = load(cpu, cpu.machine + TaskGlobals.signals) + slot * Signal.WORDS;
   cpu.words.fill(0, signal, signal + Signal.WORDS);
   store(cpu, signal + Signal.tgid, pid);
@@ -179,25 +179,18 @@ function createSignal(cpu: Cpu, slot: number, { pid, oomScoreAdj = 0, memcg = 0 
   store(cpu, signal + Signal.flags, pid === GLOBAL_INIT_PID ? SIGNAL_UNKILLABLE : 0);
   store(cpu, signal + Signal.oomScoreAdj, oomScoreAdj);
   store(cpu, signal + Signal.memcg, memcg);
+  store(cpu, signal + Signal.uid, uid);
   return signal;
-}
-
-function storeComm(cpu: Cpu, task: number, comm: string): void {
-  for (let i = 0; i < Math.min(comm.length, TASK_COMM_LEN - 1); i++) {
-    const at = task + Task.comm + (i >> 2);
-    store(cpu, at, load(cpu, at) | (comm.charCodeAt(i) << ((i & 3) * 8)));
-  }
 }
 
 /** `task->comm`. A plain read, for reports and log lines: constant after creation. */
 export function taskComm(words: Int32Array, task: number): string {
-  let comm = "";
-  for (let i = 0; i < TASK_COMM_LEN; i++) {
-    const code = ((words[task + Task.comm + (i >> 2)] as number) >>> ((i & 3) * 8)) & 0xff;
-    if (code === 0) break;
-    comm += String.fromCharCode(code);
-  }
-  return comm;
+  return commAt(words, task + Task.comm);
+}
+
+/** The same as words, for trace records. */
+export function taskCommWords(cpu: Cpu, task: number): number[] {
+  return commWords(cpu.words, task + Task.comm);
 }
 
 /** Word address of the process's `Signal`. */
@@ -248,7 +241,9 @@ export function* tasklistReadUnlock(cpu: Cpu): Steps<void> {
  */
 export function* killTask(cpu: Cpu, task: number): Steps<void> {
   assert(load(cpu, task + Task.pid) !== 0, "killTask: no such task");
-  trace(cpu, SIGNAL_GENERATE, load(cpu, task + Task.pid), SIGKILL);
+  if (cpu.trace !== 0) {
+    traceWords(cpu, SIGNAL_GENERATE, [SIGKILL, ...taskCommWords(cpu, task), load(cpu, task + Task.pid)]);
+  }
   const signal = signalOf(cpu, task);
   if ((load(cpu, signal + Signal.flags) & SIGNAL_UNKILLABLE) !== 0) return;
   yield* fetchOr(cpu, signal + Signal.flags, SIGNAL_GROUP_EXIT);

@@ -60,6 +60,7 @@ describe("adopt", () => {
     ["mreleaseSafe", "yes", "true or false"],
     ["reaperDelayUs", -1, "microseconds, 0 or more"],
     ["killer", undefined, "one of KILLER_*"],
+    ["logEra", "v3.10", "one of v4.13, v4.15, v5.12, v6.8"],
     ["bugs", ["B1", 2], "a list of texts"],
     ["brokenOnPurpose", undefined, "true or false"],
     ["exitMmap", undefined, "a function"],

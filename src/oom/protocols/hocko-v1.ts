@@ -32,8 +32,8 @@ import { reapVmas, unmapVmas } from "../../mm/unmap.ts";
 import { VM_HUGETLB, VM_LOCKED, VM_PFNMAP } from "../../mm/vma.ts";
 import { RULES_PRE_V5_3 } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
-import { trace } from "../../trace/ring.ts";
 import { KILLER_V4_9 } from "../killer-rules.ts";
+import { logReaped, traceReaping } from "../reaping-log.ts";
 import type { Protocol } from "./protocol.ts";
 
 const SKIP_VMAS = VM_LOCKED | VM_HUGETLB | VM_PFNMAP;
@@ -53,14 +53,15 @@ function* exitMmapHockoV1(cpu: Cpu, mm: number): Steps<void> {
 
 function* oomReapTaskMmHockoV1(cpu: Cpu, mm: number, order: TraversalOrder): Steps<boolean> {
   if (!(yield* mmapReadTrylock(cpu, mm))) {
-    trace(cpu, SKIP_TASK_REAPING, mm, 0);
+    traceReaping(cpu, SKIP_TASK_REAPING, mm);
     return false;
   }
   // Nothing left leaves no sign in the log.
   if (load(cpu, mm + Mm.mmap) !== 0) {
-    trace(cpu, START_TASK_REAPING, mm, 0);
+    traceReaping(cpu, START_TASK_REAPING, mm);
     yield* reapVmas(cpu, mm, order, SKIP_VMAS);
-    trace(cpu, FINISH_TASK_REAPING, mm, 0);
+    logReaped(cpu, mm);
+    traceReaping(cpu, FINISH_TASK_REAPING, mm);
   }
   yield* mmapReadUnlock(cpu, mm);
   return true;
@@ -85,6 +86,7 @@ export const hockoV1: Protocol = {
   mreleaseSafe: true,
   reaperDelayUs: 0,
   killer: KILLER_V4_9,
+  logEra: "v4.13",
   bugs: [],
   brokenOnPurpose: false,
   exitMmap: exitMmapHockoV1,

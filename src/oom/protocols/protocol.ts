@@ -2,6 +2,7 @@
 
 import type { Cpu, Steps } from "../../arena/cpu.ts";
 import type { TraversalOrder } from "../../mm/traversal/order.ts";
+import type { LogEra } from "../../trace/log-era.ts";
 import type { KillerRules } from "../killer-rules.ts";
 
 /** Both sides of one kernel version, in one file, so that their lock orders are read side by side. */
@@ -25,6 +26,8 @@ export interface Protocol {
   readonly reaperDelayUs: number;
   /** How the OOM killer of that version chooses and waits. */
   readonly killer: KillerRules;
+  /** How that version words its log lines, and which fields its tracepoints have. */
+  readonly logEra: LogEra;
   /** Bugs of kernel-facts section 6 that it is known for. */
   readonly bugs: readonly string[];
   /** True for a mutation: a lock or check taken out to show what it is for. */

@@ -21,9 +21,9 @@ import { VM_HUGETLB, VM_LOCKED, VM_PFNMAP } from "../../mm/vma.ts";
 import { mutexLock, mutexUnlock } from "../../sync/mutex.ts";
 import { RULES_PRE_V5_3 } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
-import { trace } from "../../trace/ring.ts";
 import { OOM_LOCK, OomGlobals } from "../globals.ts";
 import { KILLER_V4_9 } from "../killer-rules.ts";
+import { logReaped, traceReaping } from "../reaping-log.ts";
 import { mmputAsync } from "../victim.ts";
 import type { Protocol } from "./protocol.ts";
 
@@ -48,18 +48,19 @@ function* oomReapTaskMmV413(cpu: Cpu, mm: number, order: TraversalOrder): Steps<
 
 function* reapUnderOomLock(cpu: Cpu, mm: number, order: TraversalOrder): Steps<boolean> {
   if (!(yield* mmapReadTrylock(cpu, mm))) {
-    trace(cpu, SKIP_TASK_REAPING, mm, 0);
+    traceReaping(cpu, SKIP_TASK_REAPING, mm);
     return false;
   }
   if (!(yield* mmgetNotZero(cpu, mm))) {
     yield* mmapReadUnlock(cpu, mm);
-    trace(cpu, SKIP_TASK_REAPING, mm, 0);
+    traceReaping(cpu, SKIP_TASK_REAPING, mm);
     return true;
   }
-  trace(cpu, START_TASK_REAPING, mm, 0);
+  traceReaping(cpu, START_TASK_REAPING, mm);
   yield* reapVmas(cpu, mm, order, SKIP_VMAS);
+  logReaped(cpu, mm);
   yield* mmapReadUnlock(cpu, mm);
-  trace(cpu, FINISH_TASK_REAPING, mm, 0);
+  traceReaping(cpu, FINISH_TASK_REAPING, mm);
   yield* mmputAsync(cpu, mm);
   return true;
 }
@@ -87,6 +88,7 @@ export const v413: Protocol = {
   mreleaseSafe: true,
   reaperDelayUs: 0,
   killer: KILLER_V4_9,
+  logEra: "v4.13",
   bugs: ["B1"],
   brokenOnPurpose: false,
   exitMmap: exitMmapV413,

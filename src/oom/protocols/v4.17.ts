@@ -34,9 +34,9 @@ import { VM_HUGETLB, VM_LOCKED, VM_PFNMAP } from "../../mm/vma.ts";
 import { mutexLock, mutexUnlock } from "../../sync/mutex.ts";
 import { RULES_PRE_V5_3 } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
-import { trace } from "../../trace/ring.ts";
 import { OOM_LOCK, OomGlobals } from "../globals.ts";
 import { KILLER_V4_9 } from "../killer-rules.ts";
+import { logReaped, traceReaping } from "../reaping-log.ts";
 import type { Protocol } from "./protocol.ts";
 
 const SKIP_VMAS = VM_LOCKED | VM_HUGETLB | VM_PFNMAP;
@@ -64,7 +64,7 @@ function* reapMyself(cpu: Cpu, mm: number): Steps<void> {
 function* oomReapTaskMmV417(cpu: Cpu, mm: number, order: TraversalOrder): Steps<boolean> {
   yield* mutexLock(cpu, cpu.machine + OomGlobals.oomLock, OOM_LOCK);
   const done = (yield* mmapReadTrylock(cpu, mm)) ? yield* reapReadLocked(cpu, mm, order) : false;
-  if (!done) trace(cpu, SKIP_TASK_REAPING, mm, 0);
+  if (!done) traceReaping(cpu, SKIP_TASK_REAPING, mm);
   yield* mutexUnlock(cpu, cpu.machine + OomGlobals.oomLock, OOM_LOCK);
   return done;
 }
@@ -72,10 +72,13 @@ function* oomReapTaskMmV417(cpu: Cpu, mm: number, order: TraversalOrder): Steps<
 /** Reaps unless the victim is past its write-locked section; gives the read lock back. */
 function* reapReadLocked(cpu: Cpu, mm: number, order: TraversalOrder): Steps<boolean> {
   const gone = yield* mmFlagSet(cpu, mm, MMF_OOM_SKIP);
-  trace(cpu, gone ? SKIP_TASK_REAPING : START_TASK_REAPING, mm, 0);
-  if (!gone) yield* reapVmas(cpu, mm, order, SKIP_VMAS);
+  traceReaping(cpu, gone ? SKIP_TASK_REAPING : START_TASK_REAPING, mm);
+  if (!gone) {
+    yield* reapVmas(cpu, mm, order, SKIP_VMAS);
+    logReaped(cpu, mm);
+  }
   yield* mmapReadUnlock(cpu, mm);
-  if (!gone) trace(cpu, FINISH_TASK_REAPING, mm, 0);
+  if (!gone) traceReaping(cpu, FINISH_TASK_REAPING, mm);
   return true;
 }
 
@@ -97,6 +100,7 @@ export const v417: Protocol = {
   mreleaseSafe: false,
   reaperDelayUs: 0,
   killer: KILLER_V4_9,
+  logEra: "v4.15",
   bugs: ["B15"],
   brokenOnPurpose: false,
   exitMmap: exitMmapV417,

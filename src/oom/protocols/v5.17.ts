@@ -34,8 +34,8 @@ import { reapVmas, unmapVmas } from "../../mm/unmap.ts";
 import { VM_HUGETLB, VM_LOCKED, VM_PFNMAP } from "../../mm/vma.ts";
 import { RULES_MODERN } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
-import { trace } from "../../trace/ring.ts";
 import { KILLER_V5_9 } from "../killer-rules.ts";
+import { logReaped, traceReaping } from "../reaping-log.ts";
 import type { Protocol } from "./protocol.ts";
 
 const SKIP_VMAS = VM_LOCKED | VM_HUGETLB | VM_PFNMAP;
@@ -58,14 +58,17 @@ function* exitMmapV517(cpu: Cpu, mm: number): Steps<void> {
 
 function* oomReapTaskMmV517(cpu: Cpu, mm: number, order: TraversalOrder): Steps<boolean> {
   if (!(yield* mmapReadTrylock(cpu, mm))) {
-    trace(cpu, SKIP_TASK_REAPING, mm, 0);
+    traceReaping(cpu, SKIP_TASK_REAPING, mm);
     return false;
   }
   const gone = yield* mmFlagSet(cpu, mm, MMF_OOM_SKIP);
-  trace(cpu, gone ? SKIP_TASK_REAPING : START_TASK_REAPING, mm, 0);
-  if (!gone) yield* reapVmas(cpu, mm, order, SKIP_VMAS);
+  traceReaping(cpu, gone ? SKIP_TASK_REAPING : START_TASK_REAPING, mm);
+  if (!gone) {
+    yield* reapVmas(cpu, mm, order, SKIP_VMAS);
+    logReaped(cpu, mm);
+  }
   yield* mmapReadUnlock(cpu, mm);
-  if (!gone) trace(cpu, FINISH_TASK_REAPING, mm, 0);
+  if (!gone) traceReaping(cpu, FINISH_TASK_REAPING, mm);
   return true;
 }
 
@@ -88,6 +91,7 @@ export const v517: Protocol = {
   mreleaseSafe: true,
   reaperDelayUs: 0,
   killer: KILLER_V5_9,
+  logEra: "v5.12",
   bugs: ["B23"],
   brokenOnPurpose: false,
   exitMmap: exitMmapV517,

@@ -26,8 +26,8 @@ import { reapVmas, unmapVmas } from "../../mm/unmap.ts";
 import { VM_HUGETLB, VM_PFNMAP } from "../../mm/vma.ts";
 import { RULES_MODERN } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
-import { trace } from "../../trace/ring.ts";
 import { KILLER_V5_9 } from "../killer-rules.ts";
+import { logReaped, traceReaping } from "../reaping-log.ts";
 import { OOM_REAPER_DELAY_US, type Protocol } from "./protocol.ts";
 
 const SKIP_VMAS = VM_HUGETLB | VM_PFNMAP;
@@ -47,15 +47,16 @@ function* exitMmapV618(cpu: Cpu, mm: number): Steps<void> {
 
 function* oomReapTaskMmV618(cpu: Cpu, mm: number, order: TraversalOrder): Steps<boolean> {
   if (!(yield* mmapReadTrylock(cpu, mm))) {
-    trace(cpu, SKIP_TASK_REAPING, mm, 0);
+    traceReaping(cpu, SKIP_TASK_REAPING, mm);
     return false;
   }
   if (yield* mmFlagSet(cpu, mm, MMF_OOM_SKIP)) {
-    trace(cpu, SKIP_TASK_REAPING, mm, 0);
+    traceReaping(cpu, SKIP_TASK_REAPING, mm);
   } else {
-    trace(cpu, START_TASK_REAPING, mm, 0);
+    traceReaping(cpu, START_TASK_REAPING, mm);
     yield* reapVmas(cpu, mm, order, SKIP_VMAS);
-    trace(cpu, FINISH_TASK_REAPING, mm, 0);
+    logReaped(cpu, mm);
+    traceReaping(cpu, FINISH_TASK_REAPING, mm);
   }
   yield* mmapReadUnlock(cpu, mm);
   return true;
@@ -80,6 +81,7 @@ export const v618: Protocol = {
   mreleaseSafe: true,
   reaperDelayUs: OOM_REAPER_DELAY_US,
   killer: KILLER_V5_9,
+  logEra: "v6.8",
   bugs: [],
   brokenOnPurpose: false,
   exitMmap: exitMmapV618,

@@ -1,0 +1,11 @@
+/** What limits an allocation that ran out of memory: the kernel's `enum oom_constraint` (include/linux/oom.h, v6.18). */
+
+export const CONSTRAINT_NONE = 0;
+
+/** By number, as the log spells them. */
+export const CONSTRAINT_NAMES = [
+  "CONSTRAINT_NONE",
+  "CONSTRAINT_CPUSET",
+  "CONSTRAINT_MEMORY_POLICY",
+  "CONSTRAINT_MEMCG",
+] as const;
