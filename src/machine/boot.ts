@@ -50,6 +50,8 @@ function bootInto(words: Int32Array, map: MachineMap): void {
   words[map.root + TaskGlobals.tasks] = map.tasks.base;
   words[map.root + TaskGlobals.taskCount] = map.tasks.count;
   words[map.root + TaskGlobals.signals] = map.signals.base;
+  words[map.root + TaskGlobals.cpusets] = map.cpusets?.base ?? 0;
+  words[map.root + TaskGlobals.cpusetCount] = map.cpusets?.count ?? 0;
   words[map.root + OomGlobals.panicOnOom] = shape.panicOnOom ?? 0;
   words[map.root + OomGlobals.oomKillAllocatingTask] = shape.oomKillAllocatingTask ? 1 : 0;
   words[map.root + OomGlobals.killerPresent] = shape.oomKiller ? 1 : 0;

@@ -15,6 +15,7 @@ import { Vma } from "../mm/vma.ts";
 import { OomGlobals } from "../oom/globals.ts";
 import { CpuSync } from "../sync/cpu-sync.ts";
 import { LockOrder } from "../sync/lock-order.ts";
+import { Cpuset } from "../task/cpuset.ts";
 import { Signal } from "../task/signal.ts";
 import { Task } from "../task/task.ts";
 import { traceRing } from "../trace/ring.ts";
@@ -39,16 +40,18 @@ export interface MachineMap {
   readonly nodes: Region;
   readonly anonVmas: Region;
   readonly tables: Region;
+  /** Undefined on machines without. */
+  readonly cpusets: Region | undefined;
   readonly files: Region;
   readonly fileSlots: Region;
 }
 
-/** What the page allocator is told: one node, one zone of all frames but the reserved first. */
+/** What the page allocator is told: by default one node, with one zone of all frames but the reserved first. */
 export function pageShapeOf(shape: MachineShape): PageShape {
   return {
     frames: shape.frames,
-    zones: [{ node: 0, start: 1, end: shape.frames }],
-    cpuNodes: Array.from({ length: shape.cpus }, () => 0),
+    zones: shape.zones ?? [{ node: 0, start: 1, end: shape.frames }],
+    cpuNodes: shape.cpuNodes ?? Array.from({ length: shape.cpus }, () => 0),
     swapSlots: shape.swapSlots ?? 0,
     ...(shape.minFreePages !== undefined && { minFreePages: shape.minFreePages }),
   };
@@ -77,6 +80,8 @@ export function planMachine(shape: MachineShape): MachineMap {
     { name: "fileSlots", struct: FileSlot, count: Math.max(1, shape.filePages ?? 0) },
     ...pageRegions(pageShapeOf(shape)),
   ];
+  const cpusets = shape.cpusets ?? 0;
+  if (cpusets > 0) requests.push({ name: "cpusets", struct: Cpuset, count: cpusets });
   if (shape.traceEvents > 0) requests.push({ name: "rings", struct: traceRing(shape.traceEvents), count: shape.cpus });
   const memory = planMemory(requests, ARENA_START);
   const region = (name: string): Region => regionOf(memory, name);
@@ -95,6 +100,7 @@ export function planMachine(shape: MachineShape): MachineMap {
     nodes: region("mapleNodes"),
     anonVmas: region("anonVmas"),
     tables: region("tables"),
+    cpusets: cpusets > 0 ? region("cpusets") : undefined,
     files: region("files"),
     fileSlots: region("fileSlots"),
   };

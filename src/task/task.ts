@@ -8,7 +8,9 @@ import { atomicLoad, fetchOr, load, store } from "../arena/mem.ts";
 import { CACHE_PAIR, struct } from "../arena/struct.ts";
 import { assert } from "../base/assert.ts";
 import { MmGlobals } from "../mm/globals.ts";
+import { NodePolicy } from "../mm/mempolicy.ts";
 import { MMF_OOM_SKIP, Mm } from "../mm/mm-struct.ts";
+import { CpuPcp, cpuPcp } from "../mm/pcp.ts";
 import { VPN_WORDS } from "../mm/vpn.ts";
 import { Completion } from "../sync/completion.ts";
 import { lockClass } from "../sync/lock-class.ts";
@@ -60,6 +62,10 @@ export const Task = struct(
     allocLock: { words: Spinlock.WORDS, align: 1 },
     /** (atomic) Cleared under allocLock; may be glanced at without. */
     mm: 1,
+    /** Where its memory comes from. */
+    numa: NodePolicy,
+    /** (atomic) Word address of its `Cpuset`, 0 for the root, which allows everything. */
+    cpuset: 1,
     /** Who forked it; 0 once that one is released. Guarded by tasklist_lock. */
     realParent: 1,
     /** Completion of the parent that waits for this one's exec or exit, 0 for none. Cleared under allocLock. */
@@ -92,6 +98,9 @@ export const TaskGlobals = struct(
     tasks: 1,
     taskCount: 1,
     signals: 1,
+    /** Word address of the first `Cpuset`, and number of their slots (`cpuset`); constant. */
+    cpusets: 1,
+    cpusetCount: 1,
     /** Task that runs on each CPU, 0 for none; written by that CPU. */
     current: MAX_CPUS,
     /** (atomic) Task that each CPU shall run next, 0 for none. */
@@ -213,6 +222,7 @@ export function currentTask(cpu: Cpu): number {
 /** This CPU runs `task` from now on. */
 export function switchTo(cpu: Cpu, task: number): void {
   store(cpu, cpu.machine + TaskGlobals.current + cpu.id, task);
+  store(cpu, cpuPcp(cpu) + CpuPcp.policy, task === 0 ? 0 : task + Task.numa);
   if (task !== 0) store(cpu, task + Task.cpu, cpu.id);
 }
 
