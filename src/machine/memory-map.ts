@@ -6,6 +6,7 @@ import { assert } from "../base/assert.ts";
 import { AnonVma } from "../mm/anon-vma.ts";
 import { CpuMm } from "../mm/cpu-mm.ts";
 import { MapleNode, mapleNodesFor } from "../mm/maple-tree/index.ts";
+import { Memcg, PageMemcg } from "../mm/memcg.ts";
 import { Mm } from "../mm/mm-struct.ts";
 import { Frame, PTE_WORDS } from "../mm/page.ts";
 import { File, FileSlot } from "../mm/page-cache.ts";
@@ -42,6 +43,9 @@ export interface MachineMap {
   readonly tables: Region;
   /** Undefined on machines without. */
   readonly cpusets: Region | undefined;
+  readonly memcgs: Region | undefined;
+  /** One per page frame. */
+  readonly pageMemcgs: Region | undefined;
   readonly files: Region;
   readonly fileSlots: Region;
 }
@@ -80,6 +84,11 @@ export function planMachine(shape: MachineShape): MachineMap {
     { name: "fileSlots", struct: FileSlot, count: Math.max(1, shape.filePages ?? 0) },
     ...pageRegions(pageShapeOf(shape)),
   ];
+  const memcgs = shape.memcgs ?? 0;
+  if (memcgs > 0) {
+    requests.push({ name: "memcgs", struct: Memcg, count: memcgs });
+    requests.push({ name: "pageMemcgs", struct: PageMemcg, count: shape.frames });
+  }
   const cpusets = shape.cpusets ?? 0;
   if (cpusets > 0) requests.push({ name: "cpusets", struct: Cpuset, count: cpusets });
   if (shape.traceEvents > 0) requests.push({ name: "rings", struct: traceRing(shape.traceEvents), count: shape.cpus });
@@ -100,6 +109,8 @@ export function planMachine(shape: MachineShape): MachineMap {
     nodes: region("mapleNodes"),
     anonVmas: region("anonVmas"),
     tables: region("tables"),
+    memcgs: memcgs > 0 ? region("memcgs") : undefined,
+    pageMemcgs: memcgs > 0 ? region("pageMemcgs") : undefined,
     cpusets: cpusets > 0 ? region("cpusets") : undefined,
     files: region("files"),
     fileSlots: region("fileSlots"),

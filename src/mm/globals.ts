@@ -42,6 +42,11 @@ export const MmGlobals = struct(
     /** Word address and number of page-cache slots (`mm/page-cache`); constant. */
     fileSlots: 1,
     fileSlotCount: 1,
+    /** Word address of the first `Memcg`, and number of their slots; constant. */
+    memcgs: 1,
+    memcgCount: 1,
+    /** (atomic) Slots that were given out. */
+    memcgsUsed: 1,
     /** (atomic) Page-cache slots given to files, and the file created last. */
     fileSlotsUsed: { words: 1, align: CACHE_PAIR },
     fileList: 1,

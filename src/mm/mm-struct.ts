@@ -41,6 +41,8 @@ export const Mm = struct(
     number: 1,
     /** Top-level table; constant until `mmdrop` frees it. */
     pgd: 1,
+    /** Word address of the `Memcg` that its pages are charged to, its first task's; 0 for the root. */
+    memcg: 1,
 
     /** Guarded by mmapLock. */
     tree: MapleTree,

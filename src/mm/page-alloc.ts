@@ -13,6 +13,7 @@ import { exchangeOwned, fetchAdd, load, POISON } from "../arena/mem.ts";
 import { Violation } from "../base/errors.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { accountFreePages, smallestFree, takeBlock } from "./buddy.ts";
+import { memcgUncharge, memcgUnchargeList } from "./memcg.ts";
 import { ALL_NODES, allowedNodes, isNuma, preferredNode } from "./mempolicy.ts";
 import {
   checkPut,
@@ -209,8 +210,15 @@ function requirePoison(words: Int32Array, frame: number, pfn: number, order: num
 export function* putPage(cpu: Cpu, head: number): Steps<void> {
   const frame = frameAddress(cpu, head);
   const old = yield* fetchAdd(cpu, frame + Frame.count, -FRAME_REF_ONE);
-  if (old === FRAME_REF_ONE) yield* freeUnrefPage(cpu, head, linkOrder(cpu.words[frame + Frame.link] as number));
+  if (old === FRAME_REF_ONE) yield* freeFolio(cpu, head);
   else checkPut(head, old, 1);
+}
+
+/** `__folio_put`: the last reference on a page head is gone. */
+function* freeFolio(cpu: Cpu, head: number): Steps<void> {
+  const order = linkOrder(cpu.words[frameAddress(cpu, head) + Frame.link] as number);
+  yield* memcgUncharge(cpu, head, order);
+  yield* freeUnrefPage(cpu, head, order);
 }
 
 /**
@@ -223,6 +231,7 @@ export function* releasePages(cpu: Cpu, list: number, n: number): Steps<void> {
   for (let at = list; at < end; ) {
     const from = at;
     at = yield* putOwnPages(cpu, from, end);
+    yield* memcgUnchargeList(cpu, from, at);
     yield* freeUnrefPageList(cpu, from, at - from);
     if (at === end) return;
     if (load(cpu, at) < 0) at = yield* releaseFolio(cpu, at);
@@ -253,7 +262,7 @@ function* releaseFolio(cpu: Cpu, at: number): Steps<number> {
   const head = folioHead(cpu, load(cpu, at + 1));
   const frame = frameAddress(cpu, head);
   const old = yield* fetchAdd(cpu, frame + Frame.count, -refs);
-  if (old === refs) yield* freeUnrefPage(cpu, head, linkOrder(load(cpu, frame + Frame.link)));
+  if (old === refs) yield* freeFolio(cpu, head);
   else checkPut(head, old, refs);
   return at + 2;
 }

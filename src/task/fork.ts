@@ -106,6 +106,7 @@ function* linkTask(cpu: Cpu, parent: number, flags: number, reserved: ReservedTa
       mm,
       oomScoreAdj: yield* atomicLoad(cpu, signal + Signal.oomScoreAdj),
       memcg: load(cpu, signal + Signal.memcg),
+      capSysAdmin: load(cpu, signal + Signal.capSysAdmin) !== 0,
       ...((flags & CLONE_THREAD) !== 0 && { threadOf: parent }),
     });
     yield* inheritNodes(cpu, parent, task);

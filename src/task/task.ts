@@ -141,7 +141,10 @@ export interface TaskSpec {
   /** PF_* */
   readonly flags?: number;
   readonly oomScoreAdj?: number;
+  /** Word address of its process's memory group, which its mm is charged to as well; left out: the root. */
   readonly memcg?: number;
+  /** Whether its process has CAP_SYS_ADMIN. */
+  readonly capSysAdmin?: boolean;
 }
 
 /**
@@ -165,6 +168,7 @@ export function fillTask(cpu: Cpu, task: number, slot: number, spec: TaskSpec): 
   store(cpu, task + Task.cpu, NO_CPU);
   store(cpu, task + Task.flags, spec.flags ?? 0);
   store(cpu, task + Task.mm, spec.mm ?? 0);
+  if (spec.mm && spec.memcg) store(cpu, spec.mm + Mm.memcg, spec.memcg);
   storeComm(cpu, task, spec.comm ?? "");
   if (spec.threadOf === undefined) store(cpu, task + Task.signal, createSignal(cpu, slot, spec));
   else {
@@ -180,7 +184,11 @@ export function fillTask(cpu: Cpu, task: number, slot: number, spec: TaskSpec): 
 export const GLOBAL_INIT_PID = 1;
 
 /** The `Signal` that goes with a task slot, as that of a process of one thread. */
-function createSignal(cpu: Cpu, slot: number, { pid, oomScoreAdj = 0, memcg = 0 }: TaskSpec): number {
+function createSignal(
+  cpu: Cpu,
+  slot: number,
+  { pid, oomScoreAdj = 0, memcg = 0, capSysAdmin = false }: TaskSpec,
+): number {
   const signal = load(cpu, cpu.machine + TaskGlobals.signals) + slot * Signal.WORDS;
   cpu.words.fill(0, signal, signal + Signal.WORDS);
   store(cpu, signal + Signal.tgid, pid);
@@ -188,6 +196,7 @@ function createSignal(cpu: Cpu, slot: number, { pid, oomScoreAdj = 0, memcg = 0 
   store(cpu, signal + Signal.flags, pid === GLOBAL_INIT_PID ? SIGNAL_UNKILLABLE : 0);
   store(cpu, signal + Signal.oomScoreAdj, oomScoreAdj);
   store(cpu, signal + Signal.memcg, memcg);
+  store(cpu, signal + Signal.capSysAdmin, capSysAdmin ? 1 : 0);
   return signal;
 }
 

@@ -36,7 +36,7 @@ import { RULES_PRE_V5_3 } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
 import { trace } from "../../trace/ring.ts";
 import { OOM_LOCK, OomGlobals } from "../globals.ts";
-import { KILLER_V4_9 } from "../killer-rules.ts";
+import { KILLER_V4_17 } from "../killer-rules.ts";
 import type { Protocol } from "./protocol.ts";
 
 const SKIP_VMAS = VM_LOCKED | VM_HUGETLB | VM_PFNMAP;
@@ -96,7 +96,7 @@ export const v417: Protocol = {
   hasMrelease: false,
   mreleaseSafe: false,
   reaperDelayUs: 0,
-  killer: KILLER_V4_9,
+  killer: KILLER_V4_17,
   bugs: ["B15"],
   brokenOnPurpose: false,
   exitMmap: exitMmapV417,

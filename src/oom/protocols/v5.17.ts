@@ -35,7 +35,7 @@ import { VM_HUGETLB, VM_LOCKED, VM_PFNMAP } from "../../mm/vma.ts";
 import { RULES_MODERN } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
 import { trace } from "../../trace/ring.ts";
-import { KILLER_V5_9 } from "../killer-rules.ts";
+import { KILLER_V5_16 } from "../killer-rules.ts";
 import type { Protocol } from "./protocol.ts";
 
 const SKIP_VMAS = VM_LOCKED | VM_HUGETLB | VM_PFNMAP;
@@ -87,7 +87,7 @@ export const v517: Protocol = {
   hasMrelease: true,
   mreleaseSafe: true,
   reaperDelayUs: 0,
-  killer: KILLER_V5_9,
+  killer: KILLER_V5_16,
   bugs: ["B23"],
   brokenOnPurpose: false,
   exitMmap: exitMmapV517,

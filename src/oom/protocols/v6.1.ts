@@ -29,7 +29,7 @@ import { VM_HUGETLB, VM_PFNMAP } from "../../mm/vma.ts";
 import { RULES_MODERN } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
 import { trace } from "../../trace/ring.ts";
-import { KILLER_V5_9 } from "../killer-rules.ts";
+import { KILLER_V5_16 } from "../killer-rules.ts";
 import { OOM_REAPER_DELAY_US, type Protocol } from "./protocol.ts";
 
 const SKIP_VMAS = VM_HUGETLB | VM_PFNMAP;
@@ -81,7 +81,7 @@ export const v61: Protocol = {
   hasMrelease: true,
   mreleaseSafe: true,
   reaperDelayUs: OOM_REAPER_DELAY_US,
-  killer: KILLER_V5_9,
+  killer: KILLER_V5_16,
   bugs: [],
   brokenOnPurpose: false,
   exitMmap: exitMmapV61,

@@ -27,7 +27,7 @@ import { VM_HUGETLB, VM_PFNMAP } from "../../mm/vma.ts";
 import { RULES_MODERN } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
 import { trace } from "../../trace/ring.ts";
-import { KILLER_V5_9 } from "../killer-rules.ts";
+import { KILLER_V6_18 } from "../killer-rules.ts";
 import { OOM_REAPER_DELAY_US, type Protocol } from "./protocol.ts";
 
 const SKIP_VMAS = VM_HUGETLB | VM_PFNMAP;
@@ -79,7 +79,7 @@ export const v618: Protocol = {
   hasMrelease: true,
   mreleaseSafe: true,
   reaperDelayUs: OOM_REAPER_DELAY_US,
-  killer: KILLER_V5_9,
+  killer: KILLER_V6_18,
   bugs: [],
   brokenOnPurpose: false,
   exitMmap: exitMmapV618,
