@@ -39,6 +39,7 @@ export * from "./mm/mmap-lock.ts";
 export * from "./mm/mmu-gather.ts";
 export * from "./mm/munlock.ts";
 export * from "./mm/munmap.ts";
+export * from "./mm/overcommit.ts";
 export * from "./mm/page.ts";
 export * from "./mm/page-alloc.ts";
 export * from "./mm/page-cache.ts";

@@ -6,6 +6,7 @@ import type { Region } from "../arena/region.ts";
 import { CpuMm } from "../mm/cpu-mm.ts";
 import { MmGlobals } from "../mm/globals.ts";
 import { CHARGE_FAIL } from "../mm/memcg-charge.ts";
+import { OVERCOMMIT_ALWAYS } from "../mm/overcommit.ts";
 import { PageGlobals } from "../mm/page.ts";
 import { initPageAllocator } from "../mm/page-init.ts";
 import { explainUseAfterFree, initSlab } from "../mm/slab.ts";
@@ -52,6 +53,7 @@ function bootInto(words: Int32Array, map: MachineMap): void {
   words[map.root + MmGlobals.lockGranularity] = granularityNumber(shape.lockGranularity);
   words[map.root + MmGlobals.vmaStore] = findProtocol(shape.protocol).vmaStore;
   words[map.root + MmGlobals.levels] = shape.levels;
+  words[map.root + MmGlobals.overcommitMemory] = shape.overcommitMemory ?? OVERCOMMIT_ALWAYS;
   words[map.root + MmGlobals.reschedEvery] = shape.reschedEvery;
   words[map.root + TaskGlobals.tasks] = map.tasks.base;
   words[map.root + TaskGlobals.taskCount] = map.tasks.count;

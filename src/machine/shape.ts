@@ -43,6 +43,8 @@ export interface MachineShape {
   readonly reschedEvery: number;
   /** Watermark min in pages; undefined: the kernel's formula. */
   readonly minFreePages?: number;
+  /** vm.overcommit_memory; default 1, as machines are cut to what their processes have, not to what they were promised. */
+  readonly overcommitMemory?: 0 | 1 | 2;
   /** Whether allocations that meet exhausted memory call the OOM killer; by default they fail instead. */
   readonly oomKiller?: boolean;
   /** vm.panic_on_oom; default 0. */

@@ -37,6 +37,8 @@ export const MmGlobals = struct(
     vmaStore: 1,
     /** Page-table levels: 4 (virtual page numbers of 35 bits for user space) or 5 (44 bits). */
     levels: 1,
+    /** OVERCOMMIT_* */
+    overcommitMemory: 1,
     /** PTEs between two ticks that ask for a reschedule; 0: never. */
     reschedEvery: 1,
     /** Word address and number of page-cache slots (`mm/page-cache`); constant. */
