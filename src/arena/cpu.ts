@@ -38,6 +38,11 @@ export interface Port {
 export interface Upcalls {
   /** `out_of_memory`: true when something was killed or memory may come back, so the allocation retries. */
   outOfMemory(cpu: Cpu, order: number, gfp: number): Steps<boolean>;
+  /**
+   * `mem_cgroup_oom`: what becomes of a charge of 2^order pages for which the group `memcg` has no room (CHARGE_* of
+   * `mm/memcg-charge`). `passedOom`: it was asked before for this charge.
+   */
+  memcgOutOfMemory(cpu: Cpu, memcg: number, order: number, passedOom: boolean): Steps<number>;
   /** `tsk_is_oom_victim(current)`: whether the allocator lets this CPU dip into the victims' reserve. */
   currentIsVictim(cpu: Cpu): Steps<boolean>;
   /** The protocol's `exit_mmap`, run by whoever drops the last `mm_users`. */

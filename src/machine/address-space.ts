@@ -1,6 +1,7 @@
 /** Building a victim page by page: its mappings by mmapRegion, its pages by the faults of their kinds. */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
+import { load } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { Random } from "../base/random.ts";
 import { allocPagesBulk } from "../mm/alloc-bulk.ts";
@@ -8,8 +9,10 @@ import { mapAnonymousFolio, userStore } from "../mm/fault.ts";
 import { faultAround, mapAround } from "../mm/fault-run.ts";
 import { doFileFault } from "../mm/file-fault.ts";
 import { doHugePmdAnonymousPage, HPAGE_PMD_NR, hugetlbFault } from "../mm/huge-pmd.ts";
+import { allocUserPages } from "../mm/memcg-charge.ts";
+import { Mm } from "../mm/mm-struct.ts";
 import { mmapRegion } from "../mm/mmap.ts";
-import { allocPages, GFP_KERNEL } from "../mm/page-alloc.ts";
+import { GFP_KERNEL } from "../mm/page-alloc.ts";
 import { createFile } from "../mm/page-cache.ts";
 import { entrySpan, PTRS_PER_TABLE } from "../mm/page-table.ts";
 import { remapPfnRange } from "../mm/pfnmap.ts";
@@ -150,7 +153,7 @@ export function* buildAddressSpace(
   seed: number,
 ): Steps<void> {
   yield* tlbActivate(cpu, mm);
-  const pfns = frames === "random" ? yield* shuffledFrames(cpu, countAnonymous(mappings), seed) : undefined;
+  const pfns = frames === "random" ? yield* shuffledFrames(cpu, mm, countAnonymous(mappings), seed) : undefined;
   const from: FrameSource = { pfns, next: 0, scratch: new Int32Array(PTRS_PER_TABLE) };
   for (let i = 0; i < mappings.length; i++) {
     const mapping = mappings[i] as Mapping;
@@ -217,13 +220,13 @@ function* swapRun(cpu: Cpu, mm: number, vma: number, vpn: number, count: number)
 }
 
 /** Allocates `pages` frames and puts them in a seeded random order (Fisher-Yates). */
-function* shuffledFrames(cpu: Cpu, pages: number, seed: number): Steps<Int32Array> {
+function* shuffledFrames(cpu: Cpu, mm: number, pages: number, seed: number): Steps<Int32Array> {
   const pfns = new Int32Array(pages);
   for (let i = 0; i < pages; ) {
-    const pfn = yield* allocPages(cpu, 0, GFP_KERNEL);
+    const pfn = yield* allocUserPages(cpu, mm, 0, GFP_KERNEL);
     assert(pfn !== 0, `buildAddressSpace: memory ran out after ${i} of ${pages} pages`);
     pfns[i++] = pfn;
-    i += yield* allocPagesBulk(cpu, pfns, i, pages - i);
+    if (load(cpu, mm + Mm.memcg) === 0) i += yield* allocPagesBulk(cpu, pfns, i, pages - i);
   }
   const random = new Random(seed);
   for (let i = pages - 1; i > 0; i--) {
@@ -249,7 +252,7 @@ function* faultRun(
   for (let at = vpn; at < end; ) {
     const large = order > 0 && from.pfns === undefined && at % (1 << order) === 0 && at + (1 << order) <= end;
     const size = large ? order : 0;
-    const pfn = from.pfns ? (from.pfns[from.next++] as number) : yield* allocPages(cpu, size, GFP_KERNEL);
+    const pfn = from.pfns ? (from.pfns[from.next++] as number) : yield* allocUserPages(cpu, mm, size, GFP_KERNEL);
     assert(pfn !== 0, `buildAddressSpace: memory ran out at page ${at}`);
     const result = yield* mapAnonymousFolio(cpu, mm, vma, at, pfn, size);
     assert(result === VM_FAULT_DONE, `buildAddressSpace: fault at page ${at} failed with ${result}`);

@@ -5,10 +5,14 @@ import type { Cpu, Port, Steps, Upcalls } from "../arena/cpu.ts";
 import type { Region } from "../arena/region.ts";
 import { CpuMm } from "../mm/cpu-mm.ts";
 import { MmGlobals } from "../mm/globals.ts";
+import { CHARGE_FAIL } from "../mm/memcg-charge.ts";
+import { OVERCOMMIT_ALWAYS } from "../mm/overcommit.ts";
+import { PageGlobals } from "../mm/page.ts";
 import { initPageAllocator } from "../mm/page-init.ts";
 import { explainUseAfterFree, initSlab } from "../mm/slab.ts";
 import { initTlb } from "../mm/tlb.ts";
 import { OomGlobals } from "../oom/globals.ts";
+import { memcgChargeFailed } from "../oom/memcg-oom.ts";
 import { allocPagesMayOom } from "../oom/out-of-memory.ts";
 import type { Protocol } from "../oom/protocols/protocol.ts";
 import { currentTask, TaskGlobals, tskIsOomVictim } from "../task/task.ts";
@@ -43,13 +47,19 @@ function bootInto(words: Int32Array, map: MachineMap): void {
   pool(MmGlobals.files, map.files);
   words[map.root + MmGlobals.fileSlots] = map.fileSlots.base;
   words[map.root + MmGlobals.fileSlotCount] = shape.filePages ?? 0;
+  words[map.root + MmGlobals.memcgs] = map.memcgs?.base ?? 0;
+  words[map.root + MmGlobals.memcgCount] = map.memcgs?.count ?? 0;
+  words[map.root + PageGlobals.pageMemcgs] = map.pageMemcgs?.base ?? 0;
   words[map.root + MmGlobals.lockGranularity] = granularityNumber(shape.lockGranularity);
   words[map.root + MmGlobals.vmaStore] = findProtocol(shape.protocol).vmaStore;
   words[map.root + MmGlobals.levels] = shape.levels;
+  words[map.root + MmGlobals.overcommitMemory] = shape.overcommitMemory ?? OVERCOMMIT_ALWAYS;
   words[map.root + MmGlobals.reschedEvery] = shape.reschedEvery;
   words[map.root + TaskGlobals.tasks] = map.tasks.base;
   words[map.root + TaskGlobals.taskCount] = map.tasks.count;
   words[map.root + TaskGlobals.signals] = map.signals.base;
+  words[map.root + TaskGlobals.cpusets] = map.cpusets?.base ?? 0;
+  words[map.root + TaskGlobals.cpusetCount] = map.cpusets?.count ?? 0;
   words[map.root + OomGlobals.panicOnOom] = shape.panicOnOom ?? 0;
   words[map.root + OomGlobals.oomKillAllocatingTask] = shape.oomKillAllocatingTask ? 1 : 0;
   words[map.root + OomGlobals.killerPresent] = shape.oomKiller ? 1 : 0;
@@ -72,6 +82,10 @@ function upcallsOf(protocol: Protocol): Upcalls {
     *outOfMemory(cpu: Cpu, order: number, gfp: number): Steps<boolean> {
       if (cpu.words[cpu.machine + OomGlobals.killerPresent] === 0) return false;
       return yield* allocPagesMayOom(cpu, order, gfp, protocol);
+    },
+    *memcgOutOfMemory(cpu: Cpu, memcg: number, order: number, passedOom: boolean): Steps<number> {
+      if (cpu.words[cpu.machine + OomGlobals.killerPresent] === 0) return CHARGE_FAIL;
+      return yield* memcgChargeFailed(cpu, memcg, order, passedOom, protocol);
     },
     *currentIsVictim(cpu: Cpu): Steps<boolean> {
       if (cpu.words[cpu.machine + OomGlobals.killerPresent] === 0) return false;

@@ -6,6 +6,7 @@ import { assert } from "../base/assert.ts";
 import { AnonVma } from "../mm/anon-vma.ts";
 import { CpuMm } from "../mm/cpu-mm.ts";
 import { MapleNode, mapleNodesFor } from "../mm/maple-tree/index.ts";
+import { Memcg, PageMemcg } from "../mm/memcg.ts";
 import { Mm } from "../mm/mm-struct.ts";
 import { Frame, PTE_WORDS } from "../mm/page.ts";
 import { File, FileSlot } from "../mm/page-cache.ts";
@@ -15,6 +16,7 @@ import { Vma } from "../mm/vma.ts";
 import { OomGlobals } from "../oom/globals.ts";
 import { CpuSync } from "../sync/cpu-sync.ts";
 import { LockOrder } from "../sync/lock-order.ts";
+import { Cpuset } from "../task/cpuset.ts";
 import { Signal } from "../task/signal.ts";
 import { Task } from "../task/task.ts";
 import { traceRing } from "../trace/ring.ts";
@@ -39,16 +41,21 @@ export interface MachineMap {
   readonly nodes: Region;
   readonly anonVmas: Region;
   readonly tables: Region;
+  /** Undefined on machines without. */
+  readonly cpusets: Region | undefined;
+  readonly memcgs: Region | undefined;
+  /** One per page frame. */
+  readonly pageMemcgs: Region | undefined;
   readonly files: Region;
   readonly fileSlots: Region;
 }
 
-/** What the page allocator is told: one node, one zone of all frames but the reserved first. */
+/** What the page allocator is told: by default one node, with one zone of all frames but the reserved first. */
 export function pageShapeOf(shape: MachineShape): PageShape {
   return {
     frames: shape.frames,
-    zones: [{ node: 0, start: 1, end: shape.frames }],
-    cpuNodes: Array.from({ length: shape.cpus }, () => 0),
+    zones: shape.zones ?? [{ node: 0, start: 1, end: shape.frames }],
+    cpuNodes: shape.cpuNodes ?? Array.from({ length: shape.cpus }, () => 0),
     swapSlots: shape.swapSlots ?? 0,
     ...(shape.minFreePages !== undefined && { minFreePages: shape.minFreePages }),
   };
@@ -77,6 +84,13 @@ export function planMachine(shape: MachineShape): MachineMap {
     { name: "fileSlots", struct: FileSlot, count: Math.max(1, shape.filePages ?? 0) },
     ...pageRegions(pageShapeOf(shape)),
   ];
+  const memcgs = shape.memcgs ?? 0;
+  if (memcgs > 0) {
+    requests.push({ name: "memcgs", struct: Memcg, count: memcgs });
+    requests.push({ name: "pageMemcgs", struct: PageMemcg, count: shape.frames });
+  }
+  const cpusets = shape.cpusets ?? 0;
+  if (cpusets > 0) requests.push({ name: "cpusets", struct: Cpuset, count: cpusets });
   if (shape.traceEvents > 0) requests.push({ name: "rings", struct: traceRing(shape.traceEvents), count: shape.cpus });
   const memory = planMemory(requests, ARENA_START);
   const region = (name: string): Region => regionOf(memory, name);
@@ -95,6 +109,9 @@ export function planMachine(shape: MachineShape): MachineMap {
     nodes: region("mapleNodes"),
     anonVmas: region("anonVmas"),
     tables: region("tables"),
+    memcgs: memcgs > 0 ? region("memcgs") : undefined,
+    pageMemcgs: memcgs > 0 ? region("pageMemcgs") : undefined,
+    cpusets: cpusets > 0 ? region("cpusets") : undefined,
     files: region("files"),
     fileSlots: region("fileSlots"),
   };

@@ -2,6 +2,9 @@
 
 import { UsageError } from "../base/errors.ts";
 import { GRANULARITY_MM, GRANULARITY_PTE, GRANULARITY_TABLE } from "../mm/globals.ts";
+import { MAX_NUMNODES } from "../mm/mempolicy.ts";
+import type { ZoneShape } from "../mm/page-init.ts";
+import { MAX_NR_ZONES } from "../mm/zone.ts";
 import { MAX_CPUS } from "../task/task.ts";
 
 export const LOCK_GRANULARITIES = ["mm", "table", "pte"] as const;
@@ -11,6 +14,16 @@ export interface MachineShape {
   readonly cpus: number;
   /** Page frames of the machine, the reserved first one included; at most 2^29 - 1. */
   readonly frames: number;
+  /**
+   * Zones of page frames, by ascending frame, those of one node next to each other; by default one zone of node 0, of all
+   * frames but the reserved first. At most 4 zones, of nodes 0 to 7.
+   */
+  readonly zones?: readonly ZoneShape[];
+  /** Node of each CPU; default 0 for all. */
+  readonly cpuNodes?: readonly number[];
+  /** Most cpusets and memory groups besides the roots; default 0. */
+  readonly cpusets?: number;
+  readonly memcgs?: number;
   /** Swap slots; default 0. With the frames at most 2^29 - 1. */
   readonly swapSlots?: number;
   /** Most files and shared memory objects there may be, and pages of them all together; default 0. */
@@ -30,6 +43,8 @@ export interface MachineShape {
   readonly reschedEvery: number;
   /** Watermark min in pages; undefined: the kernel's formula. */
   readonly minFreePages?: number;
+  /** vm.overcommit_memory; default 1, as machines are cut to what their processes have, not to what they were promised. */
+  readonly overcommitMemory?: 0 | 1 | 2;
   /** Whether allocations that meet exhausted memory call the OOM killer; by default they fail instead. */
   readonly oomKiller?: boolean;
   /** vm.panic_on_oom; default 0. */
@@ -74,4 +89,22 @@ export function checkShape(shape: MachineShape): void {
   };
   if (!(shape.cpus >= 1 && shape.cpus <= MAX_CPUS)) bad(`${shape.cpus} CPUs, expected 1 to ${MAX_CPUS}`);
   if (!(shape.frames >= 2 && shape.frames < 2 ** 29)) bad(`${shape.frames} page frames, expected 2 to 2^29 - 1`);
+  checkNodes(shape, bad);
+}
+
+function checkNodes({ cpus, frames, zones, cpuNodes }: MachineShape, bad: (what: string) => never): void {
+  const isNode = (node: number): boolean => Number.isInteger(node) && node >= 0 && node < MAX_NUMNODES;
+  if (zones && !(zones.length >= 1 && zones.length <= MAX_NR_ZONES)) {
+    bad(`${zones.length} zones, expected 1 to ${MAX_NR_ZONES}`);
+  }
+  let free = 1;
+  for (const { node, start, end } of zones ?? []) {
+    if (!isNode(node)) bad(`zone of node ${node}, expected 0 to ${MAX_NUMNODES - 1}`);
+    if (!(start >= free && start < end && end <= frames)) {
+      bad(`zone of frames ${start} to ${end}, expected some between ${free} and ${frames}`);
+    }
+    free = end;
+  }
+  if (cpuNodes && cpuNodes.length !== cpus) bad(`nodes of ${cpuNodes.length} CPUs, expected ${cpus}`);
+  for (const node of cpuNodes ?? []) if (!isNode(node)) bad(`CPU on node ${node}, expected 0 to ${MAX_NUMNODES - 1}`);
 }

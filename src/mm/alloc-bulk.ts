@@ -6,6 +6,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
+import { currentHasPolicy, isNuma } from "./mempolicy.ts";
 import { PageGlobals } from "./page.ts";
 import { prepNewPage } from "./page-alloc.ts";
 import { CpuPcp, cpuPcp, zonePcp } from "./pcp.ts";
@@ -14,10 +15,11 @@ import { ALLOC_WMARK_LOW, wmarkPages, Zone, zoneWatermarkOk } from "./zone.ts";
 
 /**
  * `alloc_pages_bulk_array`: writes up to `most` pfns to `to` from `at` on and returns how many, 0 when the list is
- * empty or memory low. They are the pages that as many calls of `allocPages` would return, in their order.
+ * empty, memory low, or the current task held to some of several nodes. They are the pages that as many calls of `allocPages` would return, in their order.
  */
 export function* allocPagesBulk(cpu: Cpu, to: Int32Array, at: number, most: number): Steps<number> {
   const words = cpu.words;
+  if (isNuma(cpu) && (yield* currentHasPolicy(cpu))) return 0;
   const zones = words[cpu.machine + PageGlobals.zonesBase] as number;
   const here = words[cpuPcp(cpu) + CpuPcp.node] as number;
   for (let i = (words[cpu.machine + PageGlobals.zoneCount] as number) - 1; i >= 0; i--) {

@@ -29,12 +29,13 @@ import {
 
 /**
  * Maps pages [vpn, end) of a VMA as far as they lie in the table of page `vpn - 1`, in which the caller has just
- * faulted, and as far as this CPU's list has pages. Returns how many; the caller faults the next one by itself.
+ * faulted, and as far as this CPU's list has pages; none where each page is to be charged. Returns how many; the caller
+ * faults the next one by itself.
  * `scratch` has room for the pfns of a table. Caller holds mmap_lock for reading.
  */
 export function* faultAround(cpu: Cpu, mm: number, vpn: number, end: number, scratch: Int32Array): Steps<number> {
   const most = roomBehind(cpu, vpn, end);
-  if (most === 0) return 0;
+  if (most === 0 || load(cpu, mm + Mm.memcg) !== 0) return 0;
   const pages = yield* allocPagesBulk(cpu, scratch, 0, most);
   if (pages === 0) return 0;
   const mapped = yield* mapPages(cpu, mm, vpn, scratch, 0, pages);

@@ -10,10 +10,11 @@ import { lockClass } from "../sync/lock-class.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { anonVmaPrepare } from "./anon-vma.ts";
 import { hugePfn } from "./huge-pmd.ts";
+import { allocUserPages } from "./memcg-charge.ts";
 import { addMmCounter, mmFlagSet } from "./mm.ts";
 import { MM_ANONPAGES, MMF_UNSTABLE, Mm } from "./mm-struct.ts";
 import { Frame, folioAddRmap, folioRefAdd, framesOf, PAGE_TYPE_ANON, pageSetOwner } from "./page.ts";
-import { allocPages, GFP_KERNEL, putPage } from "./page-alloc.ts";
+import { GFP_KERNEL, putPage } from "./page-alloc.ts";
 import {
   findPmd,
   notePresent,
@@ -45,7 +46,7 @@ export const MMU_WALK = lockClass("mmu_walk");
 
 /** `do_anonymous_page`: maps a fresh page at `vpn`. Caller holds mmap_lock for reading; `vma` covers `vpn`. */
 export function* doAnonymousPage(cpu: Cpu, mm: number, vma: number, vpn: number): Steps<number> {
-  const pfn = yield* allocPages(cpu, 0, GFP_KERNEL);
+  const pfn = yield* allocUserPages(cpu, mm, 0, GFP_KERNEL);
   if (pfn === 0) return VM_FAULT_OOM;
   return yield* mapAnonymousFolio(cpu, mm, vma, vpn, pfn, 0);
 }

@@ -12,11 +12,12 @@ import type { Cpu, Steps } from "../arena/cpu.ts";
 import { atomicLoad, load, store } from "../arena/mem.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { anonVmaPrepare } from "./anon-vma.ts";
+import { allocUserPages } from "./memcg-charge.ts";
 import { addMmCounter, mmFlagSet } from "./mm.ts";
 import { MM_ANONPAGES, MMF_UNSTABLE, Mm } from "./mm-struct.ts";
 import { mmapReadUnlock } from "./mmap-lock.ts";
 import { Frame, folioAddRmap, frameAddress, getPage, PAGE_TYPE_ANON, pageSetOwner } from "./page.ts";
-import { allocPages, GFP_KERNEL, putPage } from "./page-alloc.ts";
+import { GFP_KERNEL, putPage } from "./page-alloc.ts";
 import {
   FOLIO_LOCKED,
   fileCounter,
@@ -70,7 +71,7 @@ export function* doFileFault(cpu: Cpu, mm: number, vma: number, vpn: number, fla
 /** `do_cow_fault`: a private copy of the page in slot `slot`, to be written to. */
 function* doCowFault(cpu: Cpu, mm: number, vma: number, vpn: number, slot: number, flags: number): Steps<number> {
   if (!(yield* anonVmaPrepare(cpu, mm, vma))) return VM_FAULT_OOM;
-  const fresh = yield* allocPages(cpu, 0, GFP_KERNEL);
+  const fresh = yield* allocUserPages(cpu, mm, 0, GFP_KERNEL);
   if (fresh === 0) return VM_FAULT_OOM;
   const file = load(cpu, vma + Vma.file);
   const found = yield* filemapFault(cpu, mm, file, slot - fileSlot(cpu, file, 0), slot, flags);
@@ -97,7 +98,7 @@ function* filemapFault(cpu: Cpu, mm: number, file: number, index: number, slot: 
       yield* getPage(cpu, slotPfn(seen));
       return slotPfn(seen);
     }
-    const reading = seen === 0 ? yield* filemapAdd(cpu, file, index) : false;
+    const reading = seen === 0 ? yield* filemapAdd(cpu, mm, file, index) : false;
     if (reading === undefined) return -VM_FAULT_OOM;
     if (mayDrop) yield* mmapReadUnlock(cpu, mm);
     if (reading) yield* folioUnlock(cpu, slot);

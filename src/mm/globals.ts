@@ -37,11 +37,18 @@ export const MmGlobals = struct(
     vmaStore: 1,
     /** Page-table levels: 4 (virtual page numbers of 35 bits for user space) or 5 (44 bits). */
     levels: 1,
+    /** OVERCOMMIT_* */
+    overcommitMemory: 1,
     /** PTEs between two ticks that ask for a reschedule; 0: never. */
     reschedEvery: 1,
     /** Word address and number of page-cache slots (`mm/page-cache`); constant. */
     fileSlots: 1,
     fileSlotCount: 1,
+    /** Word address of the first `Memcg`, and number of their slots; constant. */
+    memcgs: 1,
+    memcgCount: 1,
+    /** (atomic) Slots that were given out. */
+    memcgsUsed: 1,
     /** (atomic) Page-cache slots given to files, and the file created last. */
     fileSlotsUsed: { words: 1, align: CACHE_PAIR },
     fileList: 1,

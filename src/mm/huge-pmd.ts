@@ -16,6 +16,7 @@ import { assert } from "../base/assert.ts";
 import { spinLock, spinTrylock, spinUnlock } from "../sync/spinlock.ts";
 import { anonVmaPrepare } from "./anon-vma.ts";
 import { CpuMm, count } from "./cpu-mm.ts";
+import { allocUserPages } from "./memcg-charge.ts";
 import { addMmCounter, mmFlagSet } from "./mm.ts";
 import { MM_ANONPAGES, MMF_UNSTABLE, Mm, TABLE_BYTES } from "./mm-struct.ts";
 import { gatherIsFull, MmuGather, tlbFlushMmu, tlbFlushMmuTlbonly, tlbNextBatch } from "./mmu-gather.ts";
@@ -77,7 +78,7 @@ export function* doHugePmdAnonymousPage(cpu: Cpu, mm: number, vma: number, vpn: 
   if (!(yield* anonVmaPrepare(cpu, mm, vma))) return VM_FAULT_OOM;
   const pmds = yield* pmdAlloc(cpu, mm, base);
   if (pmds === 0) return VM_FAULT_OOM;
-  const pfn = yield* allocPages(cpu, HPAGE_PMD_ORDER, GFP_NOWAIT);
+  const pfn = yield* allocUserPages(cpu, mm, HPAGE_PMD_ORDER, GFP_NOWAIT);
   if (pfn === 0) return VM_FAULT_FALLBACK;
   pageSetOwner(cpu, pfn, PAGE_TYPE_ANON, load(cpu, mm + Mm.number));
   const deposit = yield* allocTable(cpu, mm);

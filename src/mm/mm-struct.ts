@@ -45,6 +45,8 @@ export const Mm = struct(
     /** Of the task that was marked an OOM victim first: the reaper's messages name it. Set with its `Signal.oomMm`. */
     oomPid: 1,
     oomComm: TASK_COMM_WORDS,
+    /** Word address of the `Memcg` that its pages are charged to, its first task's; 0 for the root. */
+    memcg: 1,
 
     /** Guarded by mmapLock. */
     tree: MapleTree,

@@ -1,12 +1,13 @@
 /** Adding a mapping (mm/mmap.c, mm/vma.c: mmap_region without merging; v6.14). */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { fetchAdd, load, store } from "../arena/mem.ts";
+import { load, store } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { CpuMm } from "./cpu-mm.ts";
 import { MmGlobals, setting, VMAS_IN_LIST } from "./globals.ts";
 import { MTREE_OK, mtreeInsert } from "./maple-tree/index.ts";
 import { Mm } from "./mm-struct.ts";
+import { vmEnoughMemory, vmUnacctMemory } from "./overcommit.ts";
 import { userPages } from "./page-table.ts";
 import { slabAlloc, slabFree } from "./slab.ts";
 import { initVma, VM_ACCOUNT, VM_LOCKED, Vma } from "./vma.ts";
@@ -16,7 +17,7 @@ import { storeVpn } from "./vpn.ts";
 
 /**
  * Maps `pages` virtual pages from page number `start` on with `flags` (VM_*), of `file` from its page `pgoff` on where
- * one is given; returns the VMA, 0 when out of memory or when the range is taken. Caller holds mmap_lock for writing, or the mm is not published yet.
+ * one is given; returns the VMA, 0 when out of memory, when nothing more may be promised, or when the range is taken. Caller holds mmap_lock for writing, or the mm is not published yet.
  */
 export function* mmapRegion(
   cpu: Cpu,
@@ -32,6 +33,22 @@ export function* mmapRegion(
     start + pages <= userPages(setting(cpu, MmGlobals.levels)),
     `mmapRegion: page ${start + pages} is no user page`,
   );
+  const accounted = (flags & VM_ACCOUNT) !== 0 ? pages : 0;
+  if (accounted > 0 && !(yield* vmEnoughMemory(cpu, accounted))) return 0;
+  const vma = yield* insertVma(cpu, mm, start, pages, flags, file, pgoff);
+  if (vma === 0 && accounted > 0) yield* vmUnacctMemory(cpu, accounted);
+  return vma;
+}
+
+function* insertVma(
+  cpu: Cpu,
+  mm: number,
+  start: number,
+  pages: number,
+  flags: number,
+  file: number,
+  pgoff: number,
+): Steps<number> {
   const vmas = cpu.machine + MmGlobals.vmas;
   const vma = yield* slabAlloc(cpu, vmas);
   if (vma === 0) return 0;
@@ -47,6 +64,5 @@ export function* mmapRegion(
   store(cpu, mm + Mm.mapCount, load(cpu, mm + Mm.mapCount) + 1);
   store(cpu, mm + Mm.totalVm, (load(cpu, mm + Mm.totalVm) + pages) | 0);
   if ((flags & VM_LOCKED) !== 0) store(cpu, mm + Mm.lockedVm, (load(cpu, mm + Mm.lockedVm) + pages) | 0);
-  if ((flags & VM_ACCOUNT) !== 0) yield* fetchAdd(cpu, cpu.machine + MmGlobals.committed, pages);
   return vma;
 }

@@ -3,7 +3,7 @@
  * mm/swap.c: release_pages; v6.6).
  *
  * There is no reclaim: when the watermarks refuse, the slow path gives back this CPU's own lists and then asks the
- * OOM killer. Left out: memory policies, cpusets, compaction, CMA, memcg charge.
+ * OOM killer. Left out: compaction, CMA.
  *
  * Thread safety: callable by any CPU without locks; takes zone_lock only, so it nests inside every other lock.
  */
@@ -13,6 +13,8 @@ import { exchangeOwned, fetchAdd, load, POISON } from "../arena/mem.ts";
 import { Violation } from "../base/errors.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { accountFreePages, smallestFree, takeBlock } from "./buddy.ts";
+import { memcgUncharge, memcgUnchargeList } from "./memcg.ts";
+import { ALL_NODES, allowedNodes, isNuma, preferredNode } from "./mempolicy.ts";
 import {
   checkPut,
   countName,
@@ -61,6 +63,9 @@ export const __GFP_MEMALLOC = 8;
 /** Asks for what an OOM victim gets, whoever runs. */
 export const GFP_OOM_VICTIM = 16;
 
+/** What an allocation has that can neither wait nor do without. */
+const ATOMIC = ALLOC_NON_BLOCK | ALLOC_MIN_RESERVE;
+
 export const GFP_KERNEL = __GFP_DIRECT_RECLAIM;
 export const GFP_NOWAIT = 0;
 export const GFP_ATOMIC = __GFP_HIGH;
@@ -74,12 +79,27 @@ export function* allocPages(cpu: Cpu, order: number, gfp: number): Steps<number>
   return pfn !== 0 ? pfn : yield* allocPagesSlowpath(cpu, order, gfp);
 }
 
-/** Whether an allocation could be had at this watermark; takes nothing and no lock, so true is no promise. */
+/**
+ * Nodes from which an allocation may come. Who has reserves is not held to policies and cpusets: a victim of the OOM
+ * killer, an atomic allocation. Costs nothing on a machine of one node.
+ */
+function* nodesFor(cpu: Cpu, allocFlags: number): Steps<number> {
+  if (!isNuma(cpu) || (allocFlags & (ALLOC_OOM | ALLOC_NO_WATERMARKS)) !== 0) return ALL_NODES;
+  if ((allocFlags & ATOMIC) === ATOMIC) return ALL_NODES;
+  return yield* allowedNodes(cpu);
+}
+
+/**
+ * Whether an allocation by the current task could be had at this watermark; takes nothing and no lock, so true is no
+ * promise.
+ */
 export function* anyZoneAbove(cpu: Cpu, order: number, allocFlags: number): Steps<boolean> {
   const zones = load(cpu, cpu.machine + PageGlobals.zonesBase);
   const count = load(cpu, cpu.machine + PageGlobals.zoneCount);
+  const nodes = yield* nodesFor(cpu, allocFlags);
   for (let i = 0; i < count; i++) {
     const zone = zones + i * Zone.WORDS;
+    if (((nodes >>> load(cpu, zone + Zone.node)) & 1) === 0) continue;
     if (yield* zoneWatermarkOk(cpu, zone, order, wmarkPages(cpu, zone, allocFlags), allocFlags)) return true;
   }
   return false;
@@ -120,16 +140,21 @@ function* currentMayDip(cpu: Cpu, gfp: number): Steps<boolean> {
   return (gfp & GFP_OOM_VICTIM) !== 0 || (yield* cpu.upcalls.currentIsVictim(cpu));
 }
 
-/** `get_page_from_freelist`: the zones of this CPU's node first, higher zones before lower ones; 0 if all refuse. */
+/**
+ * `get_page_from_freelist`: the zones of the preferred node first, which is this CPU's unless a policy says otherwise,
+ * higher zones before lower ones; 0 if all that are allowed refuse.
+ */
 function* getPageFromFreelist(cpu: Cpu, order: number, allocFlags: number): Steps<number> {
   const words = cpu.words;
   const zones = words[cpu.machine + PageGlobals.zonesBase] as number;
   const count = words[cpu.machine + PageGlobals.zoneCount] as number;
-  const here = words[cpuPcp(cpu) + CpuPcp.node] as number;
+  const first = isNuma(cpu) ? yield* preferredNode(cpu) : (words[cpuPcp(cpu) + CpuPcp.node] as number);
+  const nodes = yield* nodesFor(cpu, allocFlags);
   for (let remote = 0; remote < 2; remote++) {
     for (let i = count - 1; i >= 0; i--) {
       const zone = zones + i * Zone.WORDS;
-      if ((words[zone + Zone.node] === here) !== (remote === 0)) continue;
+      const node = words[zone + Zone.node] as number;
+      if ((node === first) !== (remote === 0) || ((nodes >>> node) & 1) === 0) continue;
       if ((allocFlags & ALLOC_NO_WATERMARKS) === 0) {
         const mark = wmarkPages(cpu, zone, allocFlags);
         if (!(yield* zoneWatermarkOk(cpu, zone, order, mark, allocFlags))) continue;
@@ -188,8 +213,15 @@ function requirePoison(words: Int32Array, frame: number, pfn: number, order: num
 export function* putPage(cpu: Cpu, head: number): Steps<void> {
   const frame = frameAddress(cpu, head);
   const old = yield* fetchAdd(cpu, frame + Frame.count, -FRAME_REF_ONE);
-  if (old === FRAME_REF_ONE) yield* freeUnrefPage(cpu, head, linkOrder(cpu.words[frame + Frame.link] as number));
+  if (old === FRAME_REF_ONE) yield* freeFolio(cpu, head);
   else checkPut(head, old, 1);
+}
+
+/** `__folio_put`: the last reference on a page head is gone. */
+function* freeFolio(cpu: Cpu, head: number): Steps<void> {
+  const order = linkOrder(cpu.words[frameAddress(cpu, head) + Frame.link] as number);
+  yield* memcgUncharge(cpu, head, order);
+  yield* freeUnrefPage(cpu, head, order);
 }
 
 /**
@@ -202,6 +234,7 @@ export function* releasePages(cpu: Cpu, list: number, n: number): Steps<void> {
   for (let at = list; at < end; ) {
     const from = at;
     at = yield* putOwnPages(cpu, from, end);
+    yield* memcgUnchargeList(cpu, from, at);
     yield* freeUnrefPageList(cpu, from, at - from);
     if (at === end) return;
     if (load(cpu, at) < 0) at = yield* releaseFolio(cpu, at);
@@ -232,7 +265,7 @@ function* releaseFolio(cpu: Cpu, at: number): Steps<number> {
   const head = folioHead(cpu, load(cpu, at + 1));
   const frame = frameAddress(cpu, head);
   const old = yield* fetchAdd(cpu, frame + Frame.count, -refs);
-  if (old === refs) yield* freeUnrefPage(cpu, head, linkOrder(load(cpu, frame + Frame.link)));
+  if (old === refs) yield* freeFolio(cpu, head);
   else checkPut(head, old, refs);
   return at + 2;
 }

@@ -16,9 +16,10 @@ import { lockClass } from "../sync/lock-class.ts";
 import { SLEEP_KILLED } from "../sync/park.ts";
 import { finishWait, prepareToWait, sleepOnQueue, wakeUpAll } from "../sync/wait-queue.ts";
 import { MmGlobals, setting } from "./globals.ts";
+import { allocUserPages } from "./memcg-charge.ts";
 import { MM_FILEPAGES, MM_SHMEMPAGES } from "./mm-struct.ts";
 import { Frame, frameAddress, PAGE_TYPE_FILE, pageOwner, pageSetOwner } from "./page.ts";
-import { allocPages, GFP_KERNEL, putPage } from "./page-alloc.ts";
+import { GFP_KERNEL, putPage } from "./page-alloc.ts";
 import { SlabObject, slabAlloc, slabFree } from "./slab.ts";
 import { loadVpn, storeVpn, VPN_WORDS } from "./vpn.ts";
 
@@ -100,10 +101,10 @@ export function fileContent(cpu: Cpu, file: number, index: number): number {
 
 /**
  * `filemap_add_folio`: caches page `index`, locked until its content is read (`folioUnlock`). True when this CPU did it
- * and has to read; false when somebody else was faster; undefined when there is no memory.
+ * and has to read; false when somebody else was faster; undefined when there is no memory. `mm` is charged.
  */
-export function* filemapAdd(cpu: Cpu, file: number, index: number): Steps<boolean | undefined> {
-  const pfn = yield* allocPages(cpu, 0, GFP_KERNEL);
+export function* filemapAdd(cpu: Cpu, mm: number, file: number, index: number): Steps<boolean | undefined> {
+  const pfn = yield* allocUserPages(cpu, mm, 0, GFP_KERNEL);
   if (pfn === 0) return undefined;
   pageSetOwner(cpu, pfn, PAGE_TYPE_FILE, load(cpu, file + File.shmem) === 1 ? OWNER_SHMEM : 0);
   store(cpu, frameAddress(cpu, pfn) + Frame.data, fileContent(cpu, file, index));

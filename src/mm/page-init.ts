@@ -164,6 +164,7 @@ export function initPageAllocator(
   words[machine + PageGlobals.swapSlots] = shape.swapSlots ?? 0;
   words[machine + PageGlobals.zonesBase] = zonesAt.base;
   words[machine + PageGlobals.zoneCount] = plans.length;
+  words[machine + PageGlobals.nodes] = plans.reduce((nodes, { node }) => nodes | (1 << node), 0);
   initZones(words, zonesAt.base, plans, regionOf(map, "buddyBits"));
   reserveHoles(words, frames.base, shape.frames, plans);
   initDevice(words, frames.base + (frames.count - 1) * Frame.WORDS);

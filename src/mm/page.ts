@@ -88,6 +88,10 @@ export const PageGlobals = struct("pageGlobals", {
   /** Word address of the first `Zone`, and number of zones, by ascending pfn. */
   zonesBase: 1,
   zoneCount: 1,
+  /** Nodes that have memory, one bit each. */
+  nodes: 1,
+  /** Word address of the first `PageMemcg`, one per page frame; 0 on machines without memory groups (`memcg`). */
+  pageMemcgs: 1,
 });
 
 /** Word address of the frame of pfn 0; the frame of `pfn` is `pfn * Frame.WORDS` further on. */

@@ -43,6 +43,8 @@ export const CpuPcp = struct(
   {
     /** NUMA node of this CPU. */
     node: 1,
+    /** Word address of the running task's `NodePolicy`, 0 when none runs. */
+    policy: 1,
     /** Pages ever allocated and freed by this CPU (PGALLOC, PGFREE), modulo 2^32. */
     pgalloc: 1,
     pgfree: 1,

@@ -9,10 +9,11 @@ import type { Cpu, Steps } from "../arena/cpu.ts";
 import { load, store } from "../arena/mem.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { anonVmaPrepare } from "./anon-vma.ts";
+import { allocUserPages } from "./memcg-charge.ts";
 import { addMmCounter } from "./mm.ts";
 import { MM_ANONPAGES, MM_SWAPENTS, Mm } from "./mm-struct.ts";
 import { Frame, folioAddRmap, frameAddress, PAGE_TYPE_ANON, pageSetOwner } from "./page.ts";
-import { allocPages, GFP_KERNEL, putPage } from "./page-alloc.ts";
+import { GFP_KERNEL, putPage } from "./page-alloc.ts";
 import {
   findPteTable,
   notePresent,
@@ -52,7 +53,7 @@ export function* doSwapPage(cpu: Cpu, mm: number, vma: number, vpn: number, pte:
   const table = yield* findPteTable(cpu, mm, vpn);
   if (table === 0) return VM_FAULT_DONE;
   const anchored = yield* anonVmaPrepare(cpu, mm, vma);
-  const pfn = anchored ? yield* allocPages(cpu, 0, GFP_KERNEL) : 0;
+  const pfn = anchored ? yield* allocUserPages(cpu, mm, 0, GFP_KERNEL) : 0;
   if (pfn === 0) return VM_FAULT_OOM;
   pageSetOwner(cpu, pfn, PAGE_TYPE_ANON, load(cpu, mm + Mm.number));
   const entry = table + PageTable.entries + tableIndex(vpn, 0);

@@ -9,6 +9,7 @@ import type { Cpu, Steps } from "../arena/cpu.ts";
 import { atomicLoad, load, store } from "../arena/mem.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { anonVmaPrepare } from "./anon-vma.ts";
+import { allocUserPages } from "./memcg-charge.ts";
 import { addMmCounter } from "./mm.ts";
 import { MM_ANONPAGES, Mm } from "./mm-struct.ts";
 import {
@@ -24,7 +25,7 @@ import {
   pageSetOwner,
   pageType,
 } from "./page.ts";
-import { allocPages, GFP_KERNEL, putPage } from "./page-alloc.ts";
+import { GFP_KERNEL, putPage } from "./page-alloc.ts";
 import { fileCounter } from "./page-cache.ts";
 import {
   findPteTable,
@@ -77,7 +78,7 @@ function* mappedHereOnly(cpu: Cpu, pfn: number): Steps<boolean> {
 /** `wp_page_copy`: replaces the page of `pte`, on which the caller holds a reference, by a copy, if `pte` still stands. */
 function* copyPage(cpu: Cpu, mm: number, entry: number, lock: number, pte: number): Steps<number> {
   const old = pte >>> PTE_SHIFT;
-  const fresh = yield* allocPages(cpu, 0, GFP_KERNEL);
+  const fresh = yield* allocUserPages(cpu, mm, 0, GFP_KERNEL);
   let unmapped = false;
   if (fresh !== 0) {
     pageSetOwner(cpu, fresh, PAGE_TYPE_ANON, load(cpu, mm + Mm.number));

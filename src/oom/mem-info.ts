@@ -14,11 +14,6 @@ function zonesOf(cpu: Cpu): number[] {
   return Array.from({ length: load(cpu, cpu.machine + PageGlobals.zoneCount) }, (_, i) => base + i * Zone.WORDS);
 }
 
-/** A bit for each node that has memory. */
-export function memoryNodes(cpu: Cpu): number {
-  return zonesOf(cpu).reduce((mask, zone) => mask | (1 << load(cpu, zone + Zone.node)), 0);
-}
-
 /** A record for each zone, and one for the end. The CPU has a trace ring. */
 export function logMemInfo(cpu: Cpu): void {
   const word = (at: number): number => cpu.words[at] as number;

@@ -11,8 +11,16 @@ export const CHOSEN_ABORT = -1;
 export const OomControl = struct(
   "oomControl",
   {
+    /** Word address of the zones that the allocation looks at; 0 where the shortage is no single allocation's. */
+    zonelist: 1,
+    /** Nodes it is bound to by its memory policy, one bit each; 0 for no mask. */
+    nodemask: 1,
+    /** Word address of the memory group whose limit was met; 0 where memory itself is short. */
+    memcg: 1,
     gfp: 1,
     order: 1,
+    /** CONSTRAINT_* */
+    constraint: 1,
     /** Pages of the OOM domain, the unit of oom_score_adj. */
     totalpages: 1,
     /** Task address, 0 for none, or CHOSEN_ABORT. */

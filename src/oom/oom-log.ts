@@ -8,16 +8,28 @@
 
 import type { Cpu } from "../arena/cpu.ts";
 import { load } from "../arena/mem.ts";
+import { MmGlobals } from "../mm/globals.ts";
+import { Memcg } from "../mm/memcg.ts";
+import { memoryNodes, NodePolicy } from "../mm/mempolicy.ts";
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, MM_SWAPENTS, Mm } from "../mm/mm-struct.ts";
 import { countPageTables } from "../mm/page-table-count.ts";
+import { Cpuset } from "../task/cpuset.ts";
 import { Signal } from "../task/signal.ts";
-import { currentTask, PF_KTHREAD, signalOf, Task, taskAt, taskCommWords, taskCount } from "../task/task.ts";
+import {
+  currentTask,
+  PF_KTHREAD,
+  signalOf,
+  Task,
+  TaskGlobals,
+  taskAt,
+  taskCommWords,
+  taskCount,
+} from "../task/task.ts";
 import { storeComm, TASK_COMM_WORDS } from "../trace/comm.ts";
 import { OOM_EXITING, OOM_INVOKED, OOM_KILLED, OOM_PINNED, OOM_TASK, OOM_VICTIM } from "../trace/event.ts";
 import { traceWords } from "../trace/ring.ts";
 import { isGlobalInit } from "./badness.ts";
-import { CONSTRAINT_NONE } from "./constraint.ts";
-import { logMemInfo, memoryNodes } from "./mem-info.ts";
+import { logMemInfo } from "./mem-info.ts";
 import { pgtablesKib, rssKib, rssPages, totalVmKib } from "./mm-kib.ts";
 import { OomControl } from "./oom-control.ts";
 import { isProcess } from "./select.ts";
@@ -29,8 +41,26 @@ const SCORE_SCALE = 1000;
  * The words of the events' domain: constraint, mask of nodes of a memory policy (0 for none), number of the cpuset, nodes
  * that it allows, number of the memory group that is full (0 for none).
  */
-function domainWords(cpu: Cpu): number[] {
-  return [CONSTRAINT_NONE, 0, 0, memoryNodes(cpu), 0];
+function domainWords(cpu: Cpu, oc: number): number[] {
+  const current = currentTask(cpu);
+  const cpuset = current === 0 ? 0 : glance(cpu, current + Task.cpuset);
+  const mems = current === 0 ? 0 : glance(cpu, current + Task.numa + NodePolicy.memsAllowed);
+  return [
+    load(cpu, oc + OomControl.constraint),
+    load(cpu, oc + OomControl.nodemask),
+    numberOf(cpuset, load(cpu, cpu.machine + TaskGlobals.cpusets), Cpuset.WORDS),
+    mems === 0 ? memoryNodes(cpu) : mems,
+    memcgNumber(cpu, load(cpu, oc + OomControl.memcg)),
+  ];
+}
+
+/** From 1 on, as the log has no names for groups; 0 for the root. */
+function numberOf(group: number, first: number, words: number): number {
+  return group === 0 ? 0 : (group - first) / words + 1;
+}
+
+function memcgNumber(cpu: Cpu, memcg: number): number {
+  return numberOf(memcg, load(cpu, cpu.machine + MmGlobals.memcgs), Memcg.WORDS);
 }
 
 /** A CPU that runs no task is in its idle task. */
@@ -50,7 +80,12 @@ function glance(cpu: Cpu, word: number): number {
 export function logInvoked(cpu: Cpu, oc: number): void {
   if (cpu.trace === 0) return;
   const { gfp, order } = OomControl;
-  traceWords(cpu, OOM_INVOKED, [load(cpu, oc + gfp), load(cpu, oc + order), ...currentWords(cpu), ...domainWords(cpu)]);
+  traceWords(cpu, OOM_INVOKED, [
+    load(cpu, oc + gfp),
+    load(cpu, oc + order),
+    ...currentWords(cpu),
+    ...domainWords(cpu, oc),
+  ]);
   logMemInfo(cpu);
   for (let index = 0; index < taskCount(cpu); index++) {
     const task = taskAt(cpu, index);
@@ -91,8 +126,8 @@ export function logVictim(cpu: Cpu, oc: number, message: number): void {
     load(cpu, signal + Signal.uid),
     ...taskCommWords(cpu, victim),
     Math.floor((points * SCORE_SCALE) / load(cpu, oc + OomControl.totalpages)),
-    load(cpu, signal + Signal.memcg),
-    ...domainWords(cpu),
+    memcgNumber(cpu, load(cpu, signal + Signal.memcg)),
+    ...domainWords(cpu, oc),
   ]);
 }
 

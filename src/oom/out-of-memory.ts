@@ -2,55 +2,67 @@
  * The OOM killer (mm/oom_kill.c: out_of_memory, oom_killer_disable; v6.18) and the allocator's way to it
  * (mm/page_alloc.c: __alloc_pages_may_oom).
  *
- * Left out: the notifier chain, __GFP_FS, and domains smaller than the machine (memory policies, cpusets, memcgs).
+ * Left out: the notifier chain and __GFP_FS.
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
 import { atomicLoad, load, NO_TIMEOUT, store } from "../arena/mem.ts";
+import { ALL_NODES, policyNodemask } from "../mm/mempolicy.ts";
 import { PageGlobals } from "../mm/page.ts";
 import { anyZoneAbove, GFP_KERNEL } from "../mm/page-alloc.ts";
-import { ALLOC_WMARK_HIGH, Zone } from "../mm/zone.ts";
+import { ALLOC_WMARK_HIGH } from "../mm/zone.ts";
 import { mutexLock, mutexLockKillable, mutexTrylock, mutexUnlock } from "../sync/mutex.ts";
-import { deadlineAfter, leftUntil } from "../sync/park.ts";
+import { deadlineAfter, fatalSignalPending, leftUntil } from "../sync/park.ts";
 import { sleepOn, sleepUs } from "../sync/sleep.ts";
 import { OOM_SCORE_ADJ_MIN, Signal } from "../task/signal.ts";
 import { currentTask, signalOf, Task, TaskGlobals } from "../task/task.ts";
+import { getTaskStruct } from "../task/tasklist.ts";
 import { OOM_KILLER_SWITCHED, OOM_NOBODY } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 import { oomUnkillableTask } from "./badness.ts";
+import { CONSTRAINT_NONE } from "./constraint.ts";
+import { constrainedAlloc, oomCpusetEligible, pagesOfNodes } from "./domain.ts";
 import { OOM_LOCK, OomGlobals } from "./globals.ts";
-import { helpTaskToDie, oomKillProcess } from "./kill.ts";
+import { helpTaskToDie, markDying, oomKillProcess } from "./kill.ts";
+import type { KillerRules } from "./killer-rules.ts";
 import { CHOSEN_ABORT, OomControl, ORDER_SYSRQ } from "./oom-control.ts";
 import { logInvoked } from "./oom-log.ts";
-import { MESSAGE_ALLOCATING_TASK, MESSAGE_OUT_OF_MEMORY } from "./oom-message.ts";
-import { PANIC_DEADLOCKED, PANIC_ON_OOM, panic } from "./panic.ts";
+import { MESSAGE_ALLOCATING_TASK, MESSAGE_MEMCG, MESSAGE_OUT_OF_MEMORY } from "./oom-message.ts";
+import { PANIC_COMPULSORY, PANIC_DEADLOCKED, PANIC_ON_OOM, panic } from "./panic.ts";
 import type { Protocol } from "./protocols/protocol.ts";
 import { selectBadProcess } from "./select.ts";
 
 /** HZ = 250. */
 export const JIFFY_US = 4_000;
 
-/** `panic_on_oom`: 2 panics whatever the domain; 1 does when all memory is short, which is the only domain here. */
+/** `panic_on_oom`: never; when all memory is short; whatever the domain. */
 const PANIC_NEVER = 0;
+const PANIC_ALWAYS = 2;
 
-/** Word address of this CPU's `struct oom_control`, filled in for a shortage of all memory. */
+/** Word address of this CPU's `struct oom_control`, for a shortage that an allocation without a memory policy met. */
 export function oomControl(cpu: Cpu, order: number, gfp: number): number {
   const oc = cpu.machine + OomGlobals.controls + cpu.id * OomControl.WORDS;
+  cpu.words.fill(0, oc, oc + OomControl.WORDS);
+  store(cpu, oc + OomControl.zonelist, load(cpu, cpu.machine + PageGlobals.zonesBase));
   store(cpu, oc + OomControl.gfp, gfp);
   store(cpu, oc + OomControl.order, order);
-  store(cpu, oc + OomControl.chosen, 0);
-  store(cpu, oc + OomControl.chosenPoints, 0);
-  store(cpu, oc + OomControl.totalpages, totalPages(cpu));
+  store(cpu, oc + OomControl.totalpages, pagesOfNodes(cpu, ALL_NODES));
   return oc;
 }
 
-/** `constrained_alloc` without a constraint: all pages of the machine. */
-function totalPages(cpu: Cpu): number {
-  const zones = load(cpu, cpu.machine + PageGlobals.zonesBase);
-  const count = load(cpu, cpu.machine + PageGlobals.zoneCount);
-  let pages = 0;
-  for (let i = 0; i < count; i++) pages += load(cpu, zones + i * Zone.WORDS + Zone.managedPages);
-  return pages;
+/** As `oomControl`, for an allocation of the current task under its policy. */
+function* allocationControl(cpu: Cpu, order: number, gfp: number): Steps<number> {
+  const oc = oomControl(cpu, order, gfp);
+  store(cpu, oc + OomControl.nodemask, yield* policyNodemask(cpu));
+  return oc;
+}
+
+/** As `oomControl`, for a memory group at its limit, wherever the pages would come from. */
+export function memcgOomControl(cpu: Cpu, memcg: number, order: number): number {
+  const oc = oomControl(cpu, order, 0);
+  store(cpu, oc + OomControl.zonelist, 0);
+  store(cpu, oc + OomControl.memcg, memcg);
+  return oc;
 }
 
 /**
@@ -64,7 +76,7 @@ export function* allocPagesMayOom(cpu: Cpu, order: number, gfp: number, protocol
     return true;
   }
   const enough = yield* anyZoneAbove(cpu, order, ALLOC_WMARK_HIGH);
-  const retry = enough || (yield* outOfMemory(cpu, oomControl(cpu, order, gfp), protocol));
+  const retry = enough || (yield* outOfMemory(cpu, yield* allocationControl(cpu, order, gfp), protocol));
   yield* mutexUnlock(cpu, lock, OOM_LOCK);
   return retry;
 }
@@ -73,34 +85,52 @@ export function* allocPagesMayOom(cpu: Cpu, order: number, gfp: number, protocol
 export function* outOfMemory(cpu: Cpu, oc: number, protocol: Protocol): Steps<boolean> {
   if (load(cpu, cpu.machine + OomGlobals.oomKillerDisabled) !== 0) return false;
   const current = currentTask(cpu);
-  if (current !== 0 && (yield* helpTaskToDie(cpu, current, protocol))) return true;
-  const sysrq = load(cpu, oc + OomControl.order) === ORDER_SYSRQ;
-  if (!sysrq && load(cpu, cpu.machine + OomGlobals.panicOnOom) !== PANIC_NEVER) {
-    logInvoked(cpu, oc);
-    yield* panic(cpu, PANIC_ON_OOM);
-  }
-  if (yield* mayKillCurrent(cpu, current)) {
+  if (current !== 0 && (yield* letCallerDie(cpu, current, protocol))) return true;
+  yield* constrainedAlloc(cpu, oc);
+  yield* checkPanicOnOom(cpu, oc);
+  if (yield* mayKillCurrent(cpu, oc, current, protocol.killer)) {
+    yield* getTaskStruct(cpu, current);
     store(cpu, oc + OomControl.chosen, current);
     yield* oomKillProcess(cpu, oc, MESSAGE_ALLOCATING_TASK, protocol);
     return true;
   }
   yield* selectBadProcess(cpu, oc, protocol.killer);
   const chosen = load(cpu, oc + OomControl.chosen);
+  const memcg = load(cpu, oc + OomControl.memcg);
   if (chosen === 0) {
     logInvoked(cpu, oc);
-    trace(cpu, OOM_NOBODY, sysrq ? 0 : 1, 0);
-    if (!sysrq) yield* panic(cpu, PANIC_DEADLOCKED);
+    const fatal = load(cpu, oc + OomControl.order) !== ORDER_SYSRQ && memcg === 0;
+    trace(cpu, OOM_NOBODY, fatal ? 1 : 0, 0);
+    if (fatal) yield* panic(cpu, PANIC_DEADLOCKED);
     return false;
   }
   if (chosen === CHOSEN_ABORT) return true;
-  yield* oomKillProcess(cpu, oc, MESSAGE_OUT_OF_MEMORY, protocol);
+  yield* oomKillProcess(cpu, oc, memcg === 0 ? MESSAGE_OUT_OF_MEMORY : MESSAGE_MEMCG, protocol);
   if (protocol.killer.sleepsUnderOomLock) yield* sleepUs(cpu, JIFFY_US);
   return true;
 }
 
-/** Whether `oom_kill_allocating_task` is set and the allocating task may be killed. */
-function* mayKillCurrent(cpu: Cpu, current: number): Steps<boolean> {
+/** A caller that is on its way out gets the reserves, and nobody is killed. */
+function* letCallerDie(cpu: Cpu, current: number, protocol: Protocol): Steps<boolean> {
+  if (yield* helpTaskToDie(cpu, current, protocol)) return true;
+  if (!protocol.killer.killedCallerGoesOn || !(yield* fatalSignalPending(cpu))) return false;
+  return yield* markDying(cpu, current, protocol);
+}
+
+/** `check_panic_on_oom` */
+function* checkPanicOnOom(cpu: Cpu, oc: number): Steps<void> {
+  const panicOnOom = load(cpu, cpu.machine + OomGlobals.panicOnOom);
+  if (panicOnOom === PANIC_NEVER || load(cpu, oc + OomControl.order) === ORDER_SYSRQ) return;
+  const always = panicOnOom === PANIC_ALWAYS;
+  if (!always && load(cpu, oc + OomControl.constraint) !== CONSTRAINT_NONE) return;
+  logInvoked(cpu, oc);
+  yield* panic(cpu, always ? PANIC_COMPULSORY : PANIC_ON_OOM);
+}
+
+/** Whether `oom_kill_allocating_task` is set and the allocating task may be killed, and should. */
+function* mayKillCurrent(cpu: Cpu, oc: number, current: number, rules: KillerRules): Steps<boolean> {
   if (load(cpu, cpu.machine + OomGlobals.oomKillAllocatingTask) === 0 || current === 0) return false;
+  if (load(cpu, oc + OomControl.memcg) !== 0 || !(yield* oomCpusetEligible(cpu, oc, current, rules))) return false;
   if ((yield* oomUnkillableTask(cpu, current)) || (yield* atomicLoad(cpu, current + Task.mm)) === 0) return false;
   return (yield* atomicLoad(cpu, signalOf(cpu, current) + Signal.oomScoreAdj)) !== OOM_SCORE_ADJ_MIN;
 }

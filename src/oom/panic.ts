@@ -10,11 +10,13 @@ import { OomGlobals } from "./globals.ts";
 /** Indices into PANIC_REASONS. */
 export const PANIC_DEADLOCKED = 0;
 export const PANIC_ON_OOM = 1;
+export const PANIC_COMPULSORY = 2;
 
 /** What the machine says last. */
 export const PANIC_REASONS = [
   "System is deadlocked on memory",
   "Out of memory: system-wide panic_on_oom is enabled",
+  "Out of memory: compulsory panic_on_oom is enabled",
 ] as const;
 
 /** The machine's end. It is noted in the arena, and ends the run as a finding. `reason` is a PANIC_*. */

@@ -24,6 +24,9 @@ export function syncCpu(words: Int32Array, syncBase: number, id: number, port: P
       *outOfMemory() {
         throw new InternalFault("outOfMemory: a CPU with locks only allocates nothing");
       },
+      *memcgOutOfMemory() {
+        throw new InternalFault("memcgOutOfMemory: a CPU with locks only charges nothing");
+      },
       *currentIsVictim() {
         return false;
       },

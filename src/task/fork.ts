@@ -10,6 +10,7 @@ import { reinitCompletion, waitForCompletionKillable } from "../sync/completion.
 import { lockClass } from "../sync/lock-class.ts";
 import { fatalSignalPending } from "../sync/park.ts";
 import { spinLock } from "../sync/spinlock.ts";
+import { inheritNodes } from "./cpuset.ts";
 import { Signal } from "./signal.ts";
 import {
   ALLOC_LOCK,
@@ -106,8 +107,10 @@ function* linkTask(cpu: Cpu, parent: number, flags: number, reserved: ReservedTa
       oomScoreAdj: yield* atomicLoad(cpu, signal + Signal.oomScoreAdj),
       memcg: load(cpu, signal + Signal.memcg),
       uid: load(cpu, signal + Signal.uid),
+      capSysAdmin: load(cpu, signal + Signal.capSysAdmin) !== 0,
       ...((flags & CLONE_THREAD) !== 0 && { threadOf: parent }),
     });
+    yield* inheritNodes(cpu, parent, task);
     store(cpu, task + Task.realParent, (flags & CLONE_THREAD) !== 0 ? load(cpu, parent + Task.realParent) : parent);
     if ((flags & CLONE_VFORK) !== 0) {
       yield* reinitCompletion(cpu, parent + Task.vforkWait);

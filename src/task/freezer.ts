@@ -4,7 +4,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, atomicStore, load, NO_TIMEOUT } from "../arena/mem.ts";
+import { atomicLoad, atomicStore, load, NO_TIMEOUT, xchg } from "../arena/mem.ts";
 import { lockClass } from "../sync/lock-class.ts";
 import { finishWait, prepareToWait, sleepOnQueue, wakeUpAll } from "../sync/wait-queue.ts";
 import {
@@ -40,18 +40,18 @@ export function* tryToFreeze(cpu: Cpu): Steps<void> {
 
 /** `__thaw_task`: this thread goes on. What the OOM killer did for its victim before v6.18. */
 export function* thawTask(cpu: Cpu, task: number): Steps<void> {
-  yield* atomicStore(cpu, task + Task.frozen, 0);
-  yield* wakeUpAll(cpu, cpu.machine + TaskGlobals.freezerWait);
+  if ((yield* xchg(cpu, task + Task.frozen, 0)) !== 0) yield* wakeUpAll(cpu, cpu.machine + TaskGlobals.freezerWait);
 }
 
 /** `thaw_process`: all threads of the task's process go on (59d4d36158ba, v6.18). */
 export function* thawProcess(cpu: Cpu, task: number): Steps<void> {
   yield* tasklistReadLock(cpu);
+  let frozen = false;
   for (let index = 0; index < taskCount(cpu); index++) {
     const thread = taskAt(cpu, index);
     const same = load(cpu, thread + Task.pid) !== 0 && signalOf(cpu, thread) === signalOf(cpu, task);
-    if (same) yield* atomicStore(cpu, thread + Task.frozen, 0);
+    if (same && (yield* xchg(cpu, thread + Task.frozen, 0)) !== 0) frozen = true;
   }
-  yield* wakeUpAll(cpu, cpu.machine + TaskGlobals.freezerWait);
+  if (frozen) yield* wakeUpAll(cpu, cpu.machine + TaskGlobals.freezerWait);
   yield* tasklistReadUnlock(cpu);
 }

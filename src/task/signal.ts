@@ -30,10 +30,14 @@ export const Signal = struct(
     oomMm: 1,
     /** (atomic) OOM_SCORE_ADJ_MIN .. OOM_SCORE_ADJ_MAX */
     oomScoreAdj: 1,
-    /** Number of its memory control group, 0 for the root; constant. */
+    /** Word address of its `Memcg`, 0 for the root; constant. */
     memcg: 1,
     /** User that its threads run as; constant. */
     uid: 1,
+    /** 1 with CAP_SYS_ADMIN; constant. Of its credentials nothing else is looked at. */
+    capSysAdmin: 1,
+    /** (atomic) `oom_flag_origin`: it makes memory short on purpose (swapoff, KSM), and is the first to go. */
+    oomFlagOrigin: 1,
     /** (atomic) Task structs that point here; the last one to go drops oomMm. */
     sigcnt: 1,
     /** Threads that are not released yet. Guarded by tasklist_lock. */

@@ -8,7 +8,9 @@ import { atomicLoad, fetchOr, load, store } from "../arena/mem.ts";
 import { CACHE_PAIR, struct } from "../arena/struct.ts";
 import { assert } from "../base/assert.ts";
 import { MmGlobals } from "../mm/globals.ts";
+import { NodePolicy } from "../mm/mempolicy.ts";
 import { MMF_OOM_SKIP, Mm } from "../mm/mm-struct.ts";
+import { CpuPcp, cpuPcp } from "../mm/pcp.ts";
 import { VPN_WORDS } from "../mm/vpn.ts";
 import { Completion } from "../sync/completion.ts";
 import { lockClass } from "../sync/lock-class.ts";
@@ -58,6 +60,10 @@ export const Task = struct(
     allocLock: { words: Spinlock.WORDS, align: 1 },
     /** (atomic) Cleared under allocLock; may be glanced at without. */
     mm: 1,
+    /** Where its memory comes from. */
+    numa: NodePolicy,
+    /** (atomic) Word address of its `Cpuset`, 0 for the root, which allows everything. */
+    cpuset: 1,
     /** Who forked it; 0 once that one is released. Guarded by tasklist_lock. */
     realParent: 1,
     /** Completion of the parent that waits for this one's exec or exit, 0 for none. Cleared under allocLock. */
@@ -90,6 +96,9 @@ export const TaskGlobals = struct(
     tasks: 1,
     taskCount: 1,
     signals: 1,
+    /** Word address of the first `Cpuset`, and number of their slots (`cpuset`); constant. */
+    cpusets: 1,
+    cpusetCount: 1,
     /** Task that runs on each CPU, 0 for none; written by that CPU. */
     current: MAX_CPUS,
     /** (atomic) Task that each CPU shall run next, 0 for none. */
@@ -130,9 +139,12 @@ export interface TaskSpec {
   /** PF_* */
   readonly flags?: number;
   readonly oomScoreAdj?: number;
+  /** Word address of its process's memory group, which its mm is charged to as well; left out: the root. */
   readonly memcg?: number;
   /** User that the process runs as; default 0. */
   readonly uid?: number;
+  /** Whether its process has CAP_SYS_ADMIN. */
+  readonly capSysAdmin?: boolean;
 }
 
 /**
@@ -156,6 +168,7 @@ export function fillTask(cpu: Cpu, task: number, slot: number, spec: TaskSpec): 
   store(cpu, task + Task.cpu, NO_CPU);
   store(cpu, task + Task.flags, spec.flags ?? 0);
   store(cpu, task + Task.mm, spec.mm ?? 0);
+  if (spec.mm && spec.memcg) store(cpu, spec.mm + Mm.memcg, spec.memcg);
   storeComm(cpu.words, task + Task.comm, spec.comm ?? "");
   if (spec.threadOf === undefined) store(cpu, task + Task.signal, createSignal(cpu, slot, spec));
   else {
@@ -171,7 +184,11 @@ export function fillTask(cpu: Cpu, task: number, slot: number, spec: TaskSpec): 
 export const GLOBAL_INIT_PID = 1;
 
 /** The `Signal` that goes with a task slot, as that of a process of one thread. */
-function createSignal(cpu: Cpu, slot: number, { pid, oomScoreAdj = 0, memcg = 0, uid = 0 }: TaskSpec): number {
+function createSignal(
+  cpu: Cpu,
+  slot: number,
+  { pid, oomScoreAdj = 0, memcg = 0, uid = 0, capSysAdmin = false }: TaskSpec,
+): number {
   const signal = load(cpu, cpu.machine + TaskGlobals.signals) + slot * Signal.WORDS;
   cpu.words.fill(0, signal, signal + Signal.WORDS);
   store(cpu, signal + Signal.tgid, pid);
@@ -180,6 +197,7 @@ function createSignal(cpu: Cpu, slot: number, { pid, oomScoreAdj = 0, memcg = 0,
   store(cpu, signal + Signal.oomScoreAdj, oomScoreAdj);
   store(cpu, signal + Signal.memcg, memcg);
   store(cpu, signal + Signal.uid, uid);
+  store(cpu, signal + Signal.capSysAdmin, capSysAdmin ? 1 : 0);
   return signal;
 }
 
@@ -206,6 +224,7 @@ export function currentTask(cpu: Cpu): number {
 /** This CPU runs `task` from now on. */
 export function switchTo(cpu: Cpu, task: number): void {
   store(cpu, cpu.machine + TaskGlobals.current + cpu.id, task);
+  store(cpu, cpuPcp(cpu) + CpuPcp.policy, task === 0 ? 0 : task + Task.numa);
   if (task !== 0) store(cpu, task + Task.cpu, cpu.id);
 }
 

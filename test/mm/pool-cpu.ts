@@ -42,6 +42,9 @@ export function makeBench(requests: readonly RegionRequest[], count = 1): Bench 
         outOfMemory: () => {
           throw new Error("no OOM killer here");
         },
+        memcgOutOfMemory: () => {
+          throw new Error("no memory groups here");
+        },
         currentIsVictim: () => {
           throw new Error("no tasks here");
         },

@@ -20,7 +20,7 @@ import { mmAlloc } from "../../src/mm/mm.ts";
 import { MM_ANONPAGES, Mm } from "../../src/mm/mm-struct.ts";
 import { drainPages } from "../../src/mm/pcp.ts";
 import { lockClassNames } from "../../src/sync/lock-class.ts";
-import { createTask, switchTo } from "../../src/task/task.ts";
+import { createTask, switchTo, type TaskSpec } from "../../src/task/task.ts";
 import { TOY_MAPPINGS } from "../helpers/race.ts";
 
 export type Program = (cpu: Cpu) => Steps<unknown>;
@@ -57,8 +57,8 @@ export class OomLab {
   }
 
   /** A live process in task slot `slot`, running on CPU `slot`, with its pages faulted in. */
-  spawn(slot: number, mappings: readonly Mapping[] = TOY_MAPPINGS): Process {
-    return this.alone(slot, (cpu) => spawnProcess(cpu, this.map.shape.protocol, slot, mappings));
+  spawn(slot: number, mappings: readonly Mapping[] = TOY_MAPPINGS, more: Partial<TaskSpec> = {}): Process {
+    return this.alone(slot, (cpu) => spawnProcess(cpu, this.map.shape.protocol, slot, mappings, more));
   }
 
   /** Another process in `slot` that shares the address space of the first (CLONE_VM). */
@@ -119,9 +119,15 @@ export class OomLab {
   }
 }
 
-function* spawnProcess(cpu: Cpu, protocol: string, slot: number, mappings: readonly Mapping[]): Steps<Process> {
+function* spawnProcess(
+  cpu: Cpu,
+  protocol: string,
+  slot: number,
+  mappings: readonly Mapping[],
+  more: Partial<TaskSpec>,
+): Steps<Process> {
   const mm = yield* mmAlloc(cpu, slot + 1, findProtocol(protocol).rwsemRules);
-  const task = createTask(cpu, slot, { pid: 1000 + slot, mm });
+  const task = createTask(cpu, slot, { pid: 1000 + slot, mm, ...more });
   switchTo(cpu, task);
   yield* buildAddressSpace(cpu, mm, mappings, "sequential", 1);
   yield* drainPages(cpu);

@@ -35,7 +35,7 @@ import { mutexLock, mutexUnlock } from "../../sync/mutex.ts";
 import { RULES_PRE_V5_3 } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
 import { OOM_LOCK, OomGlobals } from "../globals.ts";
-import { KILLER_V4_9 } from "../killer-rules.ts";
+import { KILLER_V4_17 } from "../killer-rules.ts";
 import { logReaped, traceReaping } from "../reaping-log.ts";
 import type { Protocol } from "./protocol.ts";
 
@@ -99,7 +99,7 @@ export const v417: Protocol = {
   hasMrelease: false,
   mreleaseSafe: false,
   reaperDelayUs: 0,
-  killer: KILLER_V4_9,
+  killer: KILLER_V4_17,
   logEra: "v4.15",
   bugs: ["B15"],
   brokenOnPurpose: false,

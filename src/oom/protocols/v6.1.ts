@@ -28,7 +28,7 @@ import { reapVmas, unmapVmas } from "../../mm/unmap.ts";
 import { VM_HUGETLB, VM_PFNMAP } from "../../mm/vma.ts";
 import { RULES_MODERN } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
-import { KILLER_V5_9 } from "../killer-rules.ts";
+import { KILLER_V5_16 } from "../killer-rules.ts";
 import { logReaped, traceReaping } from "../reaping-log.ts";
 import { OOM_REAPER_DELAY_US, type Protocol } from "./protocol.ts";
 
@@ -82,7 +82,7 @@ export const v61: Protocol = {
   hasMrelease: true,
   mreleaseSafe: true,
   reaperDelayUs: OOM_REAPER_DELAY_US,
-  killer: KILLER_V5_9,
+  killer: KILLER_V5_16,
   logEra: "v5.12",
   bugs: [],
   brokenOnPurpose: false,

@@ -26,7 +26,7 @@ import { reapVmas, unmapVmas } from "../../mm/unmap.ts";
 import { VM_HUGETLB, VM_PFNMAP } from "../../mm/vma.ts";
 import { RULES_MODERN } from "../../sync/rwsem.ts";
 import { FINISH_TASK_REAPING, SKIP_TASK_REAPING, START_TASK_REAPING } from "../../trace/event.ts";
-import { KILLER_V5_9 } from "../killer-rules.ts";
+import { KILLER_V6_18 } from "../killer-rules.ts";
 import { logReaped, traceReaping } from "../reaping-log.ts";
 import { OOM_REAPER_DELAY_US, type Protocol } from "./protocol.ts";
 
@@ -80,7 +80,7 @@ export const v618: Protocol = {
   hasMrelease: true,
   mreleaseSafe: true,
   reaperDelayUs: OOM_REAPER_DELAY_US,
-  killer: KILLER_V5_9,
+  killer: KILLER_V6_18,
   logEra: "v6.8",
   bugs: [],
   brokenOnPurpose: false,
