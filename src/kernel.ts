@@ -34,7 +34,6 @@ export * from "./mm/mm-struct.ts";
 export * from "./mm/mmap.ts";
 export * from "./mm/mmap-lock.ts";
 export * from "./mm/mmu-gather.ts";
-export * from "./mm/munlock.ts";
 export * from "./mm/munmap.ts";
 export * from "./mm/page.ts";
 export * from "./mm/page-alloc.ts";

@@ -8,6 +8,7 @@ import { atomicLoad, atomicStore, fetchAdd, load, store } from "../../src/arena/
 import { EINTR } from "../../src/base/errno.ts";
 import { CpuMm } from "../../src/mm/cpu-mm.ts";
 import { freePgtables, removeVmas } from "../../src/mm/free-pgtables.ts";
+import { munlockVmas } from "../../src/mm/mlock.ts";
 import { addMmCounter, setMmFlag } from "../../src/mm/mm.ts";
 import { MM_ANONPAGES, MMF_OOM_SKIP, MMF_UNSTABLE, Mm } from "../../src/mm/mm-struct.ts";
 import {
@@ -18,7 +19,6 @@ import {
   mmapWriteUnlock,
 } from "../../src/mm/mmap-lock.ts";
 import { MmuGather, tlbFinishMmu, tlbFlushMmu, tlbGatherMmu } from "../../src/mm/mmu-gather.ts";
-import { munlockVmas } from "../../src/mm/munlock.ts";
 import { folioRemoveRmap } from "../../src/mm/page.ts";
 import { releasePages } from "../../src/mm/page-alloc.ts";
 import { findPteTable, PageTable, PTE_SHIFT, tableIndex } from "../../src/mm/page-table.ts";
