@@ -14,6 +14,7 @@ import {
   taskUnlock,
   taskWillFreeMem,
 } from "../task/task.ts";
+import { getTaskStruct, putTaskStruct } from "../task/tasklist.ts";
 import { isGlobalInit, isKthread } from "./badness.ts";
 import { OomGlobals } from "./globals.ts";
 import type { Protocol } from "./protocols/protocol.ts";
@@ -47,11 +48,13 @@ function* killAndQueue(cpu: Cpu, victim: number, protocol: Protocol): Steps<void
   const mm = yield* findLockTaskMm(cpu, victim);
   if (mm === 0) return;
   yield* mmgrab(cpu, mm);
+  yield* getTaskStruct(cpu, victim);
   yield* fetchAdd(cpu, cpu.machine + OomGlobals.oomKills, 1);
   yield* killTask(cpu, victim);
   yield* markOomVictim(cpu, victim);
   yield* taskUnlock(cpu, victim);
   if (yield* killSharers(cpu, victim, mm)) yield* queueOomReaper(cpu, victim, protocol);
+  yield* putTaskStruct(cpu, victim);
   yield* mmdrop(cpu, mm);
 }
 
