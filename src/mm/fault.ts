@@ -9,7 +9,7 @@ import { assert } from "../base/assert.ts";
 import { lockClass } from "../sync/lock-class.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { anonVmaPrepare } from "./anon-vma.ts";
-import { hugePfn } from "./huge-pmd.ts";
+import { HUGE_READ_ONLY, hugePfn } from "./huge-pmd.ts";
 import { allocUserPages } from "./memcg-charge.ts";
 import { addMmCounter, mmFlagSet } from "./mm.ts";
 import { MM_ANONPAGES, MMF_UNSTABLE, Mm } from "./mm-struct.ts";
@@ -114,7 +114,10 @@ function* walkTables(cpu: Cpu, mm: number, vpn: number): Steps<number> {
 function* lookUp(cpu: Cpu, mm: number, vpn: number): Steps<number> {
   const table = yield* findPmd(cpu, mm, vpn);
   if (table === 0) return 0;
-  if (table < 0) return ((hugePfn(table) + tableIndex(vpn, 0)) << PTE_SHIFT) | PTE_PRESENT | PTE_WRITE;
+  if (table < 0) {
+    const bits = (table & HUGE_READ_ONLY) !== 0 ? PTE_PRESENT : PTE_PRESENT | PTE_WRITE;
+    return ((hugePfn(table) + tableIndex(vpn, 0)) << PTE_SHIFT) | bits;
+  }
   const lock = pteLockOf(cpu, mm, table, tableIndex(vpn, 0));
   yield* spinLock(cpu, lock, MMU_WALK);
   const pte = load(cpu, table + PageTable.entries + tableIndex(vpn, 0));

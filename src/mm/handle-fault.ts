@@ -10,7 +10,8 @@ import { load } from "../arena/mem.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { doAnonymousPage } from "./fault.ts";
 import { doFileFault } from "./file-fault.ts";
-import { doHugePmdAnonymousPage, hugetlbFault } from "./huge-pmd.ts";
+import { doHugePmdAnonymousPage, HUGE_READ_ONLY, hugetlbFault, isHugetlb } from "./huge-pmd.ts";
+import { doHugePmdWpPage, hugetlbWp } from "./huge-wp.ts";
 import { findPmd, PageTable, PTE_LOCK, PTE_PRESENT, PTE_WRITE, pteLockOf, tableIndex } from "./page-table.ts";
 import { doSwapPage } from "./swap-fault.ts";
 import { FAULT_FLAG_WRITE, VM_FAULT_DONE, VM_FAULT_FALLBACK, VM_FAULT_SIGBUS } from "./vm-fault.ts";
@@ -20,8 +21,13 @@ import { doWpPage } from "./wp-fault.ts";
 /** `handle_mm_fault`: VM_FAULT_* of an access to page `vpn`, which `vma` covers. */
 export function* handleMmFault(cpu: Cpu, mm: number, vma: number, vpn: number, flags: number): Steps<number> {
   const kind = load(cpu, vma + Vma.flags);
-  const pmd = yield* findPmd(cpu, mm, vpn);
-  if (pmd < 0) return VM_FAULT_DONE;
+  let pmd = yield* findPmd(cpu, mm, vpn);
+  if (pmd < 0) {
+    if ((flags & FAULT_FLAG_WRITE) === 0 || (pmd & HUGE_READ_ONLY) === 0) return VM_FAULT_DONE;
+    const result = isHugetlb(pmd) ? yield* hugetlbWp(cpu, mm, vpn) : yield* doHugePmdWpPage(cpu, mm, vpn);
+    if (result !== VM_FAULT_FALLBACK) return result;
+    pmd = yield* findPmd(cpu, mm, vpn);
+  }
   if ((kind & VM_HUGETLB) !== 0) return yield* hugetlbFault(cpu, mm, vpn);
   if (pmd === 0 && (kind & VM_HUGEPAGE) !== 0 && load(cpu, vma + Vma.file) === 0) {
     const result = yield* doHugePmdAnonymousPage(cpu, mm, vma, vpn);

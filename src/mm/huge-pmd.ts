@@ -49,6 +49,8 @@ export const HPAGE_PMD_NR = PTRS_PER_TABLE;
 /** A huge entry: below 0, with a pfn in bits 0..28. */
 const HUGE = 1 << 31;
 const HUGE_HUGETLB = 1 << 30;
+/** To be copied, or split, at the first write: fork shared it (`mm/huge-wp`). */
+export const HUGE_READ_ONLY = 1 << 29;
 const HUGE_PFN_MASK = (1 << 29) - 1;
 
 /** What `zapHugePmd` returns when ZAP_TRY met a held lock. No address, no entry of use to anybody. */
@@ -61,6 +63,11 @@ export function hugePfn(entry: number): number {
 
 export function isHugetlb(entry: number): boolean {
   return (entry & HUGE_HUGETLB) !== 0;
+}
+
+/** The entry that maps a hugetlb page. */
+export function hugetlbEntry(pfn: number): number {
+  return HUGE | HUGE_HUGETLB | pfn;
 }
 
 /** First page of the huge range around `vpn`. */
@@ -115,7 +122,7 @@ function* installHuge(cpu: Cpu, mm: number, pmds: number, base: number, pfn: num
 }
 
 /** `pgtable_trans_huge_deposit`; the table counts as one of the mm's. Caller holds pmd_lock. */
-function* depositTable(cpu: Cpu, mm: number, pmds: number, table: number): Steps<void> {
+export function* depositTable(cpu: Cpu, mm: number, pmds: number, table: number): Steps<void> {
   store(cpu, table + PageTable.nextFree, load(cpu, pmds + PageTable.deposit));
   store(cpu, pmds + PageTable.deposit, table);
   yield* fetchAdd(cpu, mm + Mm.pgtablesBytes, TABLE_BYTES);
@@ -144,7 +151,7 @@ export function* hugetlbFault(cpu: Cpu, mm: number, vpn: number): Steps<number> 
   if (empty) {
     yield* folioAddRmap(cpu, pfn, 1);
     yield* fetchAdd(cpu, mm + Mm.hugetlbUsage, HPAGE_PMD_NR);
-    yield* atomicStore(cpu, entry, HUGE | HUGE_HUGETLB | pfn);
+    yield* atomicStore(cpu, entry, hugetlbEntry(pfn));
   }
   yield* spinUnlock(cpu, lock, PMD_LOCK);
   if (!empty) yield* putPage(cpu, pfn);
@@ -197,13 +204,14 @@ function* clearHuge(cpu: Cpu, mm: number, pmds: number, entry: number, huge: num
   return 0;
 }
 
-/** `__split_huge_pmd`: 512 PTEs take the entry's place; nothing is unmapped. Caller holds pmd_lock. */
-function* splitLocked(cpu: Cpu, pmds: number, entry: number, huge: number): Steps<number> {
-  assert(!isHugetlb(huge), "zapHugePmd: a hugetlb page is unmapped whole");
+/** `__split_huge_pmd`: 512 PTEs take the entry's place, which is returned; nothing is unmapped. Caller holds pmd_lock. */
+export function* splitLocked(cpu: Cpu, pmds: number, entry: number, huge: number): Steps<number> {
+  assert(!isHugetlb(huge), "splitLocked: a hugetlb page is never split");
   const pfn = hugePfn(huge);
   const table = withdrawTable(cpu, pmds);
+  const bits = (huge & HUGE_READ_ONLY) !== 0 ? PTE_PRESENT : PTE_PRESENT | PTE_WRITE;
   for (let i = 0; i < PTRS_PER_TABLE; i++) {
-    store(cpu, table + PageTable.entries + i, ((pfn + i) << PTE_SHIFT) | PTE_PRESENT | PTE_WRITE);
+    store(cpu, table + PageTable.entries + i, ((pfn + i) << PTE_SHIFT) | bits);
   }
   notePresent(cpu, table, PTRS_PER_TABLE);
   yield* folioRefAdd(cpu, pfn, PTRS_PER_TABLE - 1);

@@ -1,6 +1,6 @@
 /**
  * Keeping pages in memory (mm/mlock.c: do_mlock, apply_vma_lock_flags, mlock_fixup; mm/gup.c: populate_vma_page_range;
- * v6.18). What VM_LOCKED does here is what a reaper sees: before v5.18 it passed such VMAs by. The pages' own mlock
+ * v6.18; munlock_vma_pages_all, which exit_mmap called until v5.17). What VM_LOCKED does here is what a reaper sees: before v5.18 it passed such VMAs by. The pages' own mlock
  * count and LRU list are left out.
  */
 
@@ -13,7 +13,7 @@ import { mmapReadLockKillable, mmapReadUnlock, mmapWriteLockKillable, mmapWriteU
 import { faultIn, VM_FAULT_KILLED } from "./user-fault.ts";
 import { FAULT_FLAG_ALLOW_RETRY, FAULT_FLAG_KILLABLE, FAULT_FLAG_WRITE, VM_FAULT_DONE } from "./vm-fault.ts";
 import { VM_HUGETLB, VM_LOCKED, VM_PFNMAP, VM_SHARED, VM_WRITE, Vma, vmaEnd, vmaPages, vmaStart } from "./vma.ts";
-import { vmaFrom } from "./vma-iter.ts";
+import { firstVma, nextVma, vmaFrom } from "./vma-iter.ts";
 import { splitVmaAt } from "./vma-split.ts";
 
 /**
@@ -43,6 +43,15 @@ function* applyLock(cpu: Cpu, mm: number, start: number, end: number, locked: nu
   }
   yield* mmapWriteUnlock(cpu, mm);
   return result;
+}
+
+/**
+ * `munlock_vma_pages_all` of every mlocked VMA, after which a reaper would no longer pass these by. The caller has shut
+ * reapers out, by the write lock or as its protocol says (B4).
+ */
+export function munlockVmas(cpu: Cpu, mm: number): void {
+  const walk = cpu.mm + CpuMm.walk;
+  for (let vma = firstVma(cpu, mm, walk); vma !== 0; vma = nextVma(cpu, vma, walk)) markVma(cpu, mm, vma, 0);
 }
 
 /** `mlock_fixup`: hugetlb and device memory stays where it is anyway and is not marked. */

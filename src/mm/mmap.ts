@@ -10,7 +10,7 @@ import { Mm } from "./mm-struct.ts";
 import { vmEnoughMemory, vmUnacctMemory } from "./overcommit.ts";
 import { userPages } from "./page-table.ts";
 import { slabAlloc, slabFree } from "./slab.ts";
-import { initVma, VM_ACCOUNT, VM_LOCKED, Vma } from "./vma.ts";
+import { initVma, VM_ACCOUNT, VM_HUGETLB, VM_LOCKED, VM_PFNMAP, Vma } from "./vma.ts";
 import { vmaUpTo } from "./vma-iter.ts";
 import { vmaListInsert } from "./vma-list.ts";
 import { storeVpn } from "./vpn.ts";
@@ -52,7 +52,7 @@ function* insertVma(
   const vmas = cpu.machine + MmGlobals.vmas;
   const vma = yield* slabAlloc(cpu, vmas);
   if (vma === 0) return 0;
-  initVma(cpu, vma, mm, start, start + pages, flags);
+  initVma(cpu, vma, mm, start, start + pages, mappedFlags(flags));
   store(cpu, vma + Vma.file, file);
   storeVpn(cpu, vma + Vma.pgoff, pgoff);
   const below = vmaUpTo(cpu, mm, cpu.mm + CpuMm.walk, start);
@@ -63,6 +63,11 @@ function* insertVma(
   if (setting(cpu, MmGlobals.vmaStore) === VMAS_IN_LIST) vmaListInsert(cpu, mm + Mm.mmap, vma, below);
   store(cpu, mm + Mm.mapCount, load(cpu, mm + Mm.mapCount) + 1);
   store(cpu, mm + Mm.totalVm, (load(cpu, mm + Mm.totalVm) + pages) | 0);
-  if ((flags & VM_LOCKED) !== 0) store(cpu, mm + Mm.lockedVm, (load(cpu, mm + Mm.lockedVm) + pages) | 0);
+  if ((mappedFlags(flags) & VM_LOCKED) !== 0) store(cpu, mm + Mm.lockedVm, (load(cpu, mm + Mm.lockedVm) + pages) | 0);
   return vma;
+}
+
+/** Hugetlb and device memory stays where it is anyway, and is never marked as locked. */
+function mappedFlags(flags: number): number {
+  return (flags & (VM_HUGETLB | VM_PFNMAP)) !== 0 ? flags & ~VM_LOCKED : flags;
 }

@@ -43,9 +43,13 @@ export const VM_EXEC = 0x4;
 export const VM_SHARED = 0x8;
 export const VM_PFNMAP = 0x400;
 export const VM_LOCKED = 0x2000;
+/** A forked child does not get it (MADV_DONTFORK). */
+export const VM_DONTCOPY = 0x20000;
 /** Its pages count as promised (`vm_committed_as`). */
 export const VM_ACCOUNT = 0x100000;
 export const VM_HUGETLB = 0x400000;
+/** A forked child gets it empty (MADV_WIPEONFORK). */
+export const VM_WIPEONFORK = 0x2000000;
 /** Faults may map 2 MiB at once (MADV_HUGEPAGE). */
 export const VM_HUGEPAGE = 0x20000000;
 

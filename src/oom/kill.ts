@@ -116,6 +116,7 @@ function* killAndQueue(cpu: Cpu, victim: number, message: number, protocol: Prot
     return;
   }
   yield* mmgrab(cpu, mm);
+  yield* getTaskStruct(cpu, victim);
   yield* fetchAdd(cpu, cpu.machine + OomGlobals.oomKills, 1);
   yield* memcgEvent(cpu, load(cpu, mm + Mm.memcg), Memcg.eventsOomKill);
   yield* killTask(cpu, victim);
@@ -124,6 +125,7 @@ function* killAndQueue(cpu: Cpu, victim: number, message: number, protocol: Prot
   yield* thawVictim(cpu, victim, protocol.killer);
   yield* taskUnlock(cpu, victim);
   if (yield* killSharers(cpu, victim, mm, protocol.killer)) yield* queueOomReaper(cpu, victim, protocol);
+  yield* putTaskStruct(cpu, victim);
   yield* mmdrop(cpu, mm);
 }
 

@@ -16,6 +16,7 @@ import { sleepOn } from "../sync/sleep.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
 import { Signal } from "../task/signal.ts";
 import { signalOf, Task } from "../task/task.ts";
+import { getTaskStruct, putTaskStruct } from "../task/tasklist.ts";
 import { WAKE_REAPER } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 import { OOM_REAPER_LOCK, OomGlobals } from "./globals.ts";
@@ -24,10 +25,14 @@ import { reapVictim } from "./reaper.ts";
 
 const US_PER_MS = 1000;
 
-/** `queue_oom_reaper`: hands the victim to the kthread, once per mm. `task` is marked as a victim. */
+/**
+ * `queue_oom_reaper`: hands the victim to the kthread, once per mm. `task` is marked as a victim, and cannot be released
+ * during the call; the queue has a reference of its own on it.
+ */
 export function* queueOomReaper(cpu: Cpu, task: number, protocol: Protocol): Steps<void> {
   const mm = yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.oomMm);
   if (((yield* fetchOr(cpu, mm + Mm.flags, MMF_OOM_REAP_QUEUED)) & MMF_OOM_REAP_QUEUED) !== 0) return;
+  yield* getTaskStruct(cpu, task);
   yield* lockQueue(cpu);
   if (protocol.reaperDelayUs > 0) addTimer(cpu, task, protocol.reaperDelayUs);
   else pushFront(cpu, task);
@@ -41,14 +46,16 @@ export function* oomReaper(cpu: Cpu, protocol: Protocol, order: TraversalOrder):
     const seen = yield* atomicLoad(cpu, cpu.machine + OomGlobals.oomReaperWait);
     const stop = (yield* atomicLoad(cpu, cpu.machine + OomGlobals.oomReaperStop)) !== 0;
     yield* lockQueue(cpu);
-    yield* fireTimers(cpu);
-    const task = popFront(cpu);
+    const through = yield* fireTimers(cpu);
+    const task = through === 0 ? popFront(cpu) : 0;
     const due = firstDueMs(cpu);
     yield* unlockQueue(cpu);
-    if (task !== 0) {
+    if (through !== 0) yield* putTaskStruct(cpu, through);
+    else if (task !== 0) {
       const mm = yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.oomMm);
       assert(mm !== 0, "oomReaper: the signal_struct of a queued victim is gone");
       yield* reapVictim(cpu, mm, protocol, order);
+      yield* putTaskStruct(cpu, task);
       taken++;
     } else if (due !== NO_TIMEOUT) {
       const leftUs = Math.max(0, due * US_PER_MS - nowUs(cpu));
@@ -110,15 +117,19 @@ function firstDueMs(cpu: Cpu): number {
   return task === 0 ? NO_TIMEOUT : load(cpu, task + Task.oomReaperDueMs);
 }
 
-/** The timers' callbacks: a victim that is through by itself is not put on the list. */
-function* fireTimers(cpu: Cpu): Steps<void> {
+/**
+ * The timers' callbacks. A victim that is through by itself is not put on the list but returned, for the caller to drop its
+ * reference once the lock is released; 0 when all that are due were looked at.
+ */
+function* fireTimers(cpu: Cpu): Steps<number> {
   const timers = cpu.machine + OomGlobals.oomReaperTimers;
   for (;;) {
     const task = load(cpu, timers);
-    if (task === 0 || load(cpu, task + Task.oomReaperDueMs) * US_PER_MS > nowUs(cpu)) return;
+    if (task === 0 || load(cpu, task + Task.oomReaperDueMs) * US_PER_MS > nowUs(cpu)) return 0;
     store(cpu, timers, load(cpu, task + Task.oomReaperNext));
+    store(cpu, task + Task.oomReaperNext, 0);
     const mm = yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.oomMm);
-    if (yield* mmFlagSet(cpu, mm, MMF_OOM_SKIP)) store(cpu, task + Task.oomReaperNext, 0);
-    else pushFront(cpu, task);
+    if (yield* mmFlagSet(cpu, mm, MMF_OOM_SKIP)) return task;
+    pushFront(cpu, task);
   }
 }

@@ -2,6 +2,7 @@
 
 import {
   VM_ACCOUNT,
+  VM_DONTCOPY,
   VM_EXEC,
   VM_HUGEPAGE,
   VM_HUGETLB,
@@ -9,6 +10,7 @@ import {
   VM_PFNMAP,
   VM_READ,
   VM_SHARED,
+  VM_WIPEONFORK,
   VM_WRITE,
 } from "../mm/vma.ts";
 import { PTRS_PER_PTE } from "./layout.ts";
@@ -24,6 +26,8 @@ const FLAG_OF_CODE: Readonly<Record<string, number>> = {
   ht: VM_HUGETLB,
   hg: VM_HUGEPAGE,
   ac: VM_ACCOUNT,
+  dc: VM_DONTCOPY,
+  wf: VM_WIPEONFORK,
   pf: VM_PFNMAP,
 };
 

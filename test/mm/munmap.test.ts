@@ -6,7 +6,7 @@ import { CpuMm } from "../../src/mm/cpu-mm.ts";
 import { userStore } from "../../src/mm/fault.ts";
 import { MmGlobals } from "../../src/mm/globals.ts";
 import { mapleCheck } from "../../src/mm/maple-tree/index.ts";
-import { mlock, munlock } from "../../src/mm/mlock.ts";
+import { mlock, munlock, munlockVmas } from "../../src/mm/mlock.ts";
 import { Mm } from "../../src/mm/mm-struct.ts";
 import { mmapReadLock, mmapReadUnlock } from "../../src/mm/mmap-lock.ts";
 import { tlbFinishMmu, tlbGatherMmu } from "../../src/mm/mmu-gather.ts";
@@ -15,7 +15,17 @@ import { PageTable } from "../../src/mm/page-table.ts";
 import { tlbActivate } from "../../src/mm/tlb.ts";
 import { unmapVmas } from "../../src/mm/unmap.ts";
 import { getUser } from "../../src/mm/user-fault.ts";
-import { VM_ACCOUNT, VM_HUGETLB, VM_LOCKED, VM_READ, VM_WRITE, Vma, vmaEnd, vmaStart } from "../../src/mm/vma.ts";
+import {
+  VM_ACCOUNT,
+  VM_HUGETLB,
+  VM_LOCKED,
+  VM_PFNMAP,
+  VM_READ,
+  VM_WRITE,
+  Vma,
+  vmaEnd,
+  vmaStart,
+} from "../../src/mm/vma.ts";
 import { firstVma, nextVma } from "../../src/mm/vma-iter.ts";
 import { checkVmaList } from "../../src/mm/vma-list.ts";
 import { sendSigkill } from "../../src/sync/park.ts";
@@ -222,6 +232,23 @@ describe("mlock", () => {
     const mm = buildMm(m, [full(0x10, 4), full(0x16, 4)]);
     expect(runToEnd(mlock(m.cpu, mm, 0x10, 8))).toBe(-ENOMEM);
     expect(lockedPages(m, mm)).toEqual([[0x10, 0x14]]);
+  });
+
+  it("is taken back everywhere at an exit; device memory never had it", () => {
+    const m = kindsMachine();
+    const mm = buildMm(m, [
+      full(0x10, 4, { flags: VM_WRITE | VM_LOCKED }),
+      full(0x16, 4),
+      full(0x20, 2, { flags: VM_WRITE | VM_PFNMAP | VM_LOCKED }),
+      full(0x28, 3, { flags: VM_LOCKED }),
+    ]);
+    expect(lockedPages(m, mm)).toEqual([
+      [0x10, 0x14],
+      [0x28, 0x2b],
+    ]);
+    munlockVmas(m.cpu, mm);
+    expect(lockedPages(m, mm)).toEqual([]);
+    expect(endAll(m, mm)).toEqual({});
   });
 
   it("ends with a fatal signal", () => {

@@ -24,7 +24,7 @@ import { fatalSignalPending, park } from "../../src/sync/park.ts";
 import { doExit } from "../../src/task/exit.ts";
 import { OOM_SCORE_ADJ_MIN, Signal } from "../../src/task/signal.ts";
 import { currentTask, PF_KTHREAD, switchTo, Task, TaskGlobals } from "../../src/task/task.ts";
-import { putOomMm } from "../../src/task/tasklist.ts";
+import { putOomMm, releaseTask } from "../../src/task/tasklist.ts";
 import { burstScheduler, OomLab, type Process, patientScheduler } from "./lab.ts";
 
 /** Pages of page tables that `span` needs: one per level. */
@@ -242,6 +242,38 @@ describe("the reaper's queue", () => {
     expect(results[3]).toBe(3);
     expect(order).toEqual([2, 1, 0]);
     expect(victims.map(({ mm }) => lab.rss(mm))).toEqual([0, 0, 0]);
+  });
+
+  it.each(["v4.14", "v6.1"])("keeps a victim's struct although the process is released meanwhile (%s)", (name) => {
+    const SEEDS = 1000;
+    const protocol = findProtocol(name);
+    const lab = killerLab(name, { cpus: 2 });
+    const { task } = lab.spawn(0, span(3));
+    lab.alone(1, (cpu) => markOomVictim(cpu, task));
+    lab.alone(1, (cpu) => queueOomReaper(cpu, task, protocol));
+    lab.alone(1, (cpu) => stopOomReaper(cpu));
+    lab.keep();
+    const exit = function* (cpu: Cpu): Steps<void> {
+      yield* doExit(cpu, task);
+      yield* releaseTask(cpu, task);
+    };
+    const heads = [OomGlobals.oomReaperList, OomGlobals.oomReaperTimers].map((at) => lab.map.root + at);
+    let early = 0;
+    const ends = new Set<unknown>();
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      let released = false;
+      const look = (): void => {
+        released ||= lab.word(task + Task.pid) === 0 && heads.some((head) => lab.word(head) !== 0);
+      };
+      const results = lab.finish([exit, (cpu) => oomReaper(cpu, protocol, forward)], burstScheduler(seed), look);
+      ends.add(results[1]);
+      if (released) early++;
+      expect(lab.word(task + Task.usage), `seed ${seed}`).toBe(0);
+      expect(lab.broken(), `seed ${seed}`).toEqual([]);
+    }
+    expect(early, "seeds in which it was released while queued").toBeGreaterThan(SEEDS / 20);
+    // A timer finds a victim that is through by itself, and does not queue it.
+    expect([...ends].sort()).toEqual(protocol.reaperDelayUs > 0 ? [0, 1] : [1]);
   });
 });
 

@@ -8,6 +8,7 @@ import { atomicLoad, atomicStore, fetchAdd, load, store } from "../../arena/mem.
 import { EINTR } from "../../base/errno.ts";
 import { CpuMm } from "../../mm/cpu-mm.ts";
 import { freePgtables, removeVmas } from "../../mm/free-pgtables.ts";
+import { munlockVmas } from "../../mm/mlock.ts";
 import { addMmCounter, setMmFlag } from "../../mm/mm.ts";
 import { MM_ANONPAGES, MMF_OOM_SKIP, MMF_UNSTABLE, Mm } from "../../mm/mm-struct.ts";
 import {
@@ -18,7 +19,6 @@ import {
   mmapWriteUnlock,
 } from "../../mm/mmap-lock.ts";
 import { MmuGather, tlbFinishMmu, tlbFlushMmu, tlbGatherMmu } from "../../mm/mmu-gather.ts";
-import { munlockVmas } from "../../mm/munlock.ts";
 import { folioRemoveRmap } from "../../mm/page.ts";
 import { releasePages } from "../../mm/page-alloc.ts";
 import { findPteTable, PageTable, PTE_SHIFT, tableIndex } from "../../mm/page-table.ts";

@@ -16,6 +16,7 @@ import type { Cpu, Steps } from "../../arena/cpu.ts";
 import { EINTR } from "../../base/errno.ts";
 import { freePgtables, removeVmas } from "../../mm/free-pgtables.ts";
 import { VMAS_IN_LIST } from "../../mm/globals.ts";
+import { munlockVmas } from "../../mm/mlock.ts";
 import { mmFlagSet, setMmFlag } from "../../mm/mm.ts";
 import { MMF_OOM_SKIP, MMF_OOM_VICTIM } from "../../mm/mm-struct.ts";
 import {
@@ -26,7 +27,6 @@ import {
   mmapWriteUnlock,
 } from "../../mm/mmap-lock.ts";
 import { tlbFinishMmu, tlbGatherMmu } from "../../mm/mmu-gather.ts";
-import { munlockVmas } from "../../mm/munlock.ts";
 import { forward } from "../../mm/traversal/forward.ts";
 import type { TraversalOrder } from "../../mm/traversal/order.ts";
 import { reapVmas, unmapVmas } from "../../mm/unmap.ts";
