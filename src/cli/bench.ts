@@ -3,26 +3,32 @@
 import { type Command, Option } from "commander";
 import { UsageError } from "../base/errors.ts";
 import { FRAME_ORDERS, type FrameOrder } from "../machine/address-space.ts";
-import { TRAVERSAL_ORDERS } from "../mm/traversal/index.ts";
-import { PROTOCOLS } from "../oom/protocols/index.ts";
 import { buildBenchResult } from "../report/bench-build.ts";
 import type { BenchResult } from "../report/bench-result.ts";
 import { renderBench } from "../report/bench-text.ts";
 import { writeJson } from "../report/json.ts";
 import { wantsColor } from "../report/table.ts";
+import { type Actors, actorsOf } from "../run/actors.ts";
 import { type BenchRequest, runBench } from "../run/bench/bench.ts";
 import { LAYOUTS } from "../scenario/layouts/index.ts";
 import { EXIT_FINE, EXIT_HANG, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION } from "./exit-code.ts";
 import { setHelpPage } from "./help.ts";
 import { catchInterrupt } from "./interrupt.ts";
 import { JSON_FLAGS, jsonTarget } from "./json-option.ts";
-import { listOf, positiveNumber, wholeNumber, wholeNumbers } from "./options.ts";
+import { listOf, wholeNumber, wholeNumbers } from "./options.ts";
 import { progressLine } from "./progress.ts";
-import { ACTOR_OPTIONS, type ActorFlags, actorsOf, addActorOptions, checkActors } from "./race-options.ts";
-import { parseChoice, parseChoices, resolveVariants, type VariantChoice } from "./variants.ts";
+import {
+  ACTOR_OPTIONS,
+  addActorOptions,
+  addHzOption,
+  addProtocolOption,
+  checkActors,
+  orderNames,
+} from "./race-options.ts";
+import { parseChoices, resolveVariants, type VariantChoice } from "./variants.ts";
 
 /** The options as commander hands them over. */
-interface BenchFlags extends ActorFlags {
+interface BenchFlags extends Actors {
   readonly layout: readonly string[];
   readonly smaps?: string;
   readonly pages: readonly number[];
@@ -40,11 +46,8 @@ interface BenchFlags extends ActorFlags {
 
 const DEFAULT_PAIRS = 20;
 const QUICK_PAIRS = 2;
-const DEFAULT_PROTOCOL = "v6.1";
 const DEFAULT_ORDERS = "forward,reverse";
 
-const protocolNames = PROTOCOLS.map(({ name }) => name);
-const orderNames = TRAVERSAL_ORDERS.map(({ name }) => name);
 const layoutNames = LAYOUTS.map(({ name }) => name);
 const usualLayouts = LAYOUTS.filter(({ onDemand }) => !onDemand).map(({ name }) => name);
 
@@ -115,17 +118,12 @@ function addVictimOptions(command: Command): void {
 
 function addRaceOptions(command: Command): void {
   const parseOrders = parseChoices("--order", orderNames);
-  command
-    .addOption(
-      new Option("--protocol <name|file>", `teardown protocol: ${protocolNames.join(", ")}, or a file`)
-        .argParser(parseChoice("--protocol", protocolNames))
-        .default({ kind: "listed", name: DEFAULT_PROTOCOL }, DEFAULT_PROTOCOL),
-    )
-    .addOption(
-      new Option("--order <list>", `the reaper's walks: ${orderNames.join(", ")}, or files`)
-        .argParser(parseOrders)
-        .default(parseOrders(DEFAULT_ORDERS), DEFAULT_ORDERS),
-    );
+  addProtocolOption(command);
+  command.addOption(
+    new Option("--order <list>", `the reaper's walks: ${orderNames.join(", ")}, or files`)
+      .argParser(parseOrders)
+      .default(parseOrders(DEFAULT_ORDERS), DEFAULT_ORDERS),
+  );
   addActorOptions(command);
 }
 
@@ -136,12 +134,9 @@ function addMeasuringOptions(command: Command): void {
       `rounds in which every variant runs (default: ${DEFAULT_PAIRS}; ${QUICK_PAIRS} with --quick)`,
       wholeNumber("--pairs", 1),
     )
-    .option("--seed <n>", "seed of layouts, random frames and resampling", wholeNumber("--seed", 0), 1)
-    .option(
-      "--hz <rate>",
-      "kernel seconds in a real second (default: as many as let both unmap equally much)",
-      positiveNumber("--hz"),
-    )
+    .option("--seed <n>", "seed of layouts, random frames and resampling", wholeNumber("--seed", 0), 1);
+  addHzOption(command);
+  command
     .option("--layouts-only", "leave out what is measured beside the layouts: granularities, allocators, costs, C")
     .option("--quick", "smoke size: seconds, and figures of no worth");
 }

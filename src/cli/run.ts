@@ -3,13 +3,12 @@
 import { type Command, Option } from "commander";
 import { UsageError } from "../base/errors.ts";
 import { FRAME_ORDERS, type FrameOrder } from "../machine/address-space.ts";
-import { findProtocol } from "../machine/roles.ts";
-import { TRAVERSAL_ORDERS } from "../mm/traversal/index.ts";
-import { PROTOCOLS } from "../oom/protocols/index.ts";
 import { writeJson } from "../report/json.ts";
 import { buildRunResult } from "../report/run-result.ts";
 import { renderRun } from "../report/run-text.ts";
 import { wantsColor } from "../report/table.ts";
+import { type Actors, actorsOf } from "../run/actors.ts";
+import { loadKernel } from "../run/kernel-variant.ts";
 import { type KillRequest, type RawKill, runKill } from "../run/kill.ts";
 import type { Layout } from "../scenario/layout.ts";
 import { buildLayout, LAYOUTS } from "../scenario/layouts/index.ts";
@@ -18,12 +17,19 @@ import { EXIT_FINE, EXIT_HANG, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION } fr
 import { setHelpPage } from "./help.ts";
 import { catchInterrupt } from "./interrupt.ts";
 import { JSON_FLAGS, jsonTarget } from "./json-option.ts";
-import { oneOf, positiveNumber, wholeNumber } from "./options.ts";
+import { oneOf, wholeNumber } from "./options.ts";
 import { progressLine } from "./progress.ts";
-import { ACTOR_OPTIONS, type ActorFlags, actorsOf, addActorOptions, checkActors } from "./race-options.ts";
+import {
+  ACTOR_OPTIONS,
+  addActorOptions,
+  addHzOption,
+  addProtocolOption,
+  checkActors,
+  orderNames,
+} from "./race-options.ts";
 import { parseChoice, resolveVariants, type VariantChoice } from "./variants.ts";
 
-interface RunFlags extends ActorFlags {
+interface RunFlags extends Actors {
   readonly layout: string;
   readonly smaps?: string;
   readonly pages?: number;
@@ -37,10 +43,7 @@ interface RunFlags extends ActorFlags {
 }
 
 const DEFAULT_LAYOUT = "vmas-2m";
-const DEFAULT_PROTOCOL = "v6.1";
 
-const protocolNames = PROTOCOLS.map(({ name }) => name);
-const orderNames = TRAVERSAL_ORDERS.map(({ name }) => name);
 const layoutNames = LAYOUTS.map(({ name }) => name);
 
 export function addRun(program: Command): void {
@@ -89,25 +92,15 @@ function addVictimOptions(command: Command): void {
 }
 
 function addRaceOptions(command: Command): void {
-  command
-    .addOption(
-      new Option("--protocol <name|file>", `teardown protocol: ${protocolNames.join(", ")}, or a file`)
-        .argParser(parseChoice("--protocol", protocolNames))
-        .default({ kind: "listed", name: DEFAULT_PROTOCOL }, DEFAULT_PROTOCOL),
-    )
-    .option(
-      "--order <name|file>",
-      `the reaper's walk: ${orderNames.join(", ")}, or a file (default: the protocol's own)`,
-      parseChoice("--order", orderNames),
-    );
+  addProtocolOption(command);
+  command.option(
+    "--order <name|file>",
+    `the reaper's walk: ${orderNames.join(", ")}, or a file (default: the protocol's own)`,
+    parseChoice("--order", orderNames),
+  );
   addActorOptions(command);
-  command
-    .option("--seed <n>", "seed of layouts and random frames", wholeNumber("--seed", 0), 1)
-    .option(
-      "--hz <rate>",
-      "kernel seconds in a real second (default: as many as let both unmap equally much)",
-      positiveNumber("--hz"),
-    );
+  command.option("--seed <n>", "seed of layouts and random frames", wholeNumber("--seed", 0), 1);
+  addHzOption(command);
 }
 
 function checkContradictions(command: Command, flags: RunFlags): void {
@@ -127,7 +120,7 @@ function layoutOf({ smaps, layout, pages, vmas, seed }: RunFlags): Layout {
 async function toRequest(flags: RunFlags): Promise<{ request: KillRequest; modules: readonly string[] }> {
   const { reaper, frames, seed } = flags;
   const { protocol, orders, files } = await resolveVariants(flags.protocol, flags.order ? [flags.order] : []);
-  const own = protocolNames.includes(protocol) ? findProtocol(protocol).order : "forward";
+  const own = (await loadKernel("parallel")).findProtocol(protocol).order;
   const order = reaper === "none" ? null : (orders[0] ?? own);
   const setup = { ...actorsOf(flags), frames, protocol, order, seed };
   return { request: { ...setup, layout: layoutOf(flags), hz: flags.hz ?? null }, modules: files };

@@ -1,9 +1,8 @@
 /** `oomrace run`: one kill on real threads, with everything that its CPUs traced. */
 
 import type { FrameOrder } from "../machine/address-space.ts";
-import type { Reaper } from "../machine/race.ts";
-import type { LockGranularity } from "../machine/shape.ts";
 import { countLayout, type Layout, type LayoutCounts } from "../scenario/layout.ts";
+import type { Actors } from "./actors.ts";
 import { soloRate, timerScale } from "./bench/calibrate.ts";
 import { BenchContext, type BenchHooks } from "./bench/context.ts";
 import { hypotheticalNotes } from "./bench/hypothetical.ts";
@@ -12,19 +11,11 @@ import { type MachineInfo, machineInfo, oversubscribed } from "./cpu-info.ts";
 import { RaceHost, type TracedKill } from "./race-host.ts";
 import { packageVersion } from "./version.ts";
 
-export interface KillSetup {
+export interface KillSetup extends Actors {
   readonly frames: FrameOrder;
   readonly protocol: string;
   /** The reaper's walk; null where nobody reaps. */
   readonly order: string | null;
-  readonly reaper: Reaper;
-  /** How many call process_mrelease. */
-  readonly reapers: number;
-  /** Speed of the victim's and the reapers' CPUs, above 0 to 1. */
-  readonly victimSpeed: number;
-  readonly reaperSpeed: number;
-  readonly lockGranularity: LockGranularity;
-  readonly allocators: number;
   readonly seed: number;
 }
 

@@ -7,6 +7,7 @@ import { LOCK_GRANULARITIES } from "../../machine/shape.ts";
 import { type Layout, NotAvailable, PTRS_PER_PTE } from "../../scenario/layout.ts";
 import { buildLayout, LAYOUTS } from "../../scenario/layouts/index.ts";
 import { readSmaps } from "../../scenario/process.ts";
+import { actorsOf } from "../actors.ts";
 import { machineInfo } from "../cpu-info.ts";
 import { packageVersion } from "../version.ts";
 import { HangError } from "../watchdog.ts";
@@ -199,10 +200,8 @@ function blockRequest(
   layout: Layout,
   frames: BlockRequest["frames"],
 ): BlockRequest {
-  const { protocol, orders, reaper, reapers, victimSpeed, reaperSpeed } = request;
-  const { lockGranularity, allocators, pairs, seed } = request;
-  const race = { protocol, orders, reaper, reapers, victimSpeed, reaperSpeed, lockGranularity, allocators };
-  return { ...race, layout, frames, pairs, seed, warmups: sizes.warmups };
+  const { protocol, orders, pairs, seed } = request;
+  return { ...actorsOf(request), protocol, orders, layout, frames, pairs, seed, warmups: sizes.warmups };
 }
 
 /** The layouts asked for, one for each size; one that this machine cannot make is noted and left out. */

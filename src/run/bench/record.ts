@@ -4,6 +4,7 @@ import type { FrameOrder } from "../../machine/address-space.ts";
 import type { Reaper } from "../../machine/race.ts";
 import type { LockGranularity } from "../../machine/shape.ts";
 import type { LayoutCounts } from "../../scenario/layout.ts";
+import type { Actors } from "../actors.ts";
 import type { MachineInfo } from "../cpu-info.ts";
 import type { MreleasePair } from "../native-mrelease.ts";
 import type { CpuTimeInfo } from "../parallel.ts";
@@ -54,15 +55,9 @@ export interface Cost {
   readonly unit: "ns" | "pages/s" | "times";
 }
 
-export interface BenchOptions {
+export interface BenchOptions extends Actors {
   readonly protocol: string;
   readonly orders: readonly string[];
-  readonly reaper: Reaper;
-  /** How many call process_mrelease. */
-  readonly reapers: number;
-  /** Speed of the victim's and the reapers' CPUs, above 0 to 1. */
-  readonly victimSpeed: number;
-  readonly reaperSpeed: number;
   readonly layouts: readonly string[];
   /** File or process id of --smaps. */
   readonly smaps: string | null;
@@ -73,8 +68,6 @@ export interface BenchOptions {
   readonly frames: readonly FrameOrder[];
   /** Nothing beside the layouts: no other granularity or allocators, no costs, no locks, no C. */
   readonly layoutsOnly: boolean;
-  readonly allocators: number;
-  readonly lockGranularity: LockGranularity;
   readonly pairs: number;
   readonly hz: number | null;
   readonly quick: boolean;
