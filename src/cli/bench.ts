@@ -36,6 +36,9 @@ interface BenchFlags extends Actors {
   readonly frames: readonly FrameOrder[];
   readonly protocol: VariantChoice;
   readonly order: readonly VariantChoice[];
+  readonly victims: number;
+  readonly kills?: number;
+  readonly needless?: boolean;
   readonly pairs?: number;
   readonly seed: number;
   readonly hz?: number;
@@ -46,6 +49,12 @@ interface BenchFlags extends Actors {
 
 const DEFAULT_PAIRS = 20;
 const QUICK_PAIRS = 2;
+const DEFAULT_VICTIMS = 4;
+/** One CPU each. */
+const MAX_VICTIMS = 12;
+const DEFAULT_KILLS = 200;
+const NEEDLESS_KILLS = 1000;
+const QUICK_KILLS = 10;
 const DEFAULT_ORDERS = "forward,reverse";
 
 const layoutNames = LAYOUTS.map(({ name }) => name);
@@ -64,6 +73,7 @@ export function addBench(program: Command): void {
     });
   addVictimOptions(command);
   addRaceOptions(command);
+  addPressureOptions(command);
   addMeasuringOptions(command);
   command.option(
     JSON_FLAGS,
@@ -74,6 +84,7 @@ export function addBench(program: Command): void {
     groups: {
       "The victim": ["--layout", "--smaps", "--pages", "--vmas", "--frames"],
       "The race": ["--protocol", "--order", ...ACTOR_OPTIONS],
+      "Under memory pressure": ["--victims", "--kills", "--needless"],
       "The measuring": ["--pairs", "--seed", "--hz", "--layouts-only", "--quick"],
     },
     examples: [
@@ -84,6 +95,7 @@ export function addBench(program: Command): void {
         "oomrace bench --layout vmas-2m --pages 2^28 --vmas 2^19 --frames sequential --order reverse --pairs 1 --layouts-only",
         "A victim of 1 TiB",
       ],
+      ["oomrace bench --needless", "Processes killed for nothing, per 1,000 kills, by protocol"],
       ["oomrace bench --protocol ./mine.ts --order forward,./my-order.ts", "A protocol and an order of your own"],
       ["oomrace bench --quick --json - | jq '.blocks[0].comparisons'", "The result for other programs"],
     ],
@@ -127,6 +139,28 @@ function addRaceOptions(command: Command): void {
   addActorOptions(command);
 }
 
+function addPressureOptions(command: Command): void {
+  command
+    .option(
+      "--victims <n>",
+      "processes of one size that the OOM killer has to choose from",
+      wholeNumber("--victims", 2, MAX_VICTIMS),
+      DEFAULT_VICTIMS,
+    )
+    .option(
+      "--kills <n>",
+      `kills of each row (default: ${DEFAULT_KILLS}; ${NEEDLESS_KILLS} with --needless, ${QUICK_KILLS} with --quick)`,
+      wholeNumber("--kills", 1),
+    )
+    .option("--needless", "count needless kills, of every protocol, and leave out everything else");
+}
+
+function killsOf({ kills, needless, quick }: BenchFlags): number {
+  if (kills !== undefined) return kills;
+  if (quick) return QUICK_KILLS;
+  return needless ? NEEDLESS_KILLS : DEFAULT_KILLS;
+}
+
 function addMeasuringOptions(command: Command): void {
   command
     .option(
@@ -146,6 +180,7 @@ const CONTRADICTIONS = [
   ["layout", "smaps", "the victim is one or the other"],
   ["pages", "smaps", "a real process has its own size"],
   ["vmas", "smaps", "a real process has its own VMAs"],
+  ["needless", "layoutsOnly", "one leaves out what the other measures"],
 ] as const;
 
 function checkContradictions(command: Command, flags: BenchFlags): void {
@@ -158,7 +193,7 @@ function checkContradictions(command: Command, flags: BenchFlags): void {
 
 async function toRequest(flags: BenchFlags): Promise<{ request: BenchRequest; modules: readonly string[] }> {
   const { protocol, orders, files } = await resolveVariants(flags.protocol, flags.order);
-  const { pages, vmas, frames, layoutsOnly = false, quick = false, seed } = flags;
+  const { pages, vmas, frames, victims, needless = false, layoutsOnly = false, quick = false, seed } = flags;
   const request: BenchRequest = {
     protocol,
     orders,
@@ -169,6 +204,9 @@ async function toRequest(flags: BenchFlags): Promise<{ request: BenchRequest; mo
     vmas,
     frames,
     layoutsOnly,
+    victims,
+    kills: killsOf(flags),
+    needless,
     pairs: flags.pairs ?? (quick ? QUICK_PAIRS : DEFAULT_PAIRS),
     hz: flags.hz ?? null,
     quick,
@@ -200,6 +238,6 @@ async function bench(command: Command, flags: BenchFlags): Promise<number> {
 function exitCodeFor(result: BenchResult): number {
   if (result.hang !== null) return EXIT_HANG;
   const blocks = [...result.blocks, ...result.granularity, ...result.allocators];
-  if (blocks.some((block) => block.state === "broken")) return EXIT_VIOLATION;
+  if ([...blocks, ...result.pressure].some(({ state }) => state === "broken")) return EXIT_VIOLATION;
   return result.partial ? EXIT_INTERRUPTED : EXIT_FINE;
 }

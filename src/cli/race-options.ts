@@ -43,7 +43,8 @@ export function addHzOption(command: Command): void {
   );
 }
 
-export function addActorOptions(command: Command): void {
+/** `allocators`: how many there are at least, and unless told otherwise. */
+export function addActorOptions(command: Command, allocators = 0): void {
   command
     .addOption(
       new Option("--reaper <who>", `who reaps: ${REAPERS.join(", ")}`)
@@ -61,8 +62,8 @@ export function addActorOptions(command: Command): void {
     .option(
       "--allocators <n>",
       "CPUs that allocate meanwhile, stalling on watermarks",
-      wholeNumber("--allocators", 0, MAX_ALLOCATORS),
-      0,
+      wholeNumber("--allocators", allocators, MAX_ALLOCATORS),
+      allocators,
     );
 }
 

@@ -37,11 +37,14 @@ interface RunFlags extends Actors {
   readonly frames: FrameOrder;
   readonly protocol: VariantChoice;
   readonly order?: VariantChoice;
+  readonly bystanders: number;
   readonly seed: number;
   readonly hz?: number;
   readonly json?: string;
 }
 
+/** One CPU each. */
+const MAX_BYSTANDERS = 8;
 const DEFAULT_LAYOUT = "vmas-2m";
 
 const layoutNames = LAYOUTS.map(({ name }) => name);
@@ -49,10 +52,11 @@ const layoutNames = LAYOUTS.map(({ name }) => name);
 export function addRun(program: Command): void {
   const command = program
     .command("run")
-    .summary("one kill, shown: what each CPU did, which locks it waited for, when the memory was back")
+    .summary("one kill, from pressure to recovery: what each CPU did, the locks, when the memory was back")
     .description(
-      "one kill on real threads, shown: the tracepoints that fired, a timeline with a column per CPU, the locks, and " +
-        "how soon half, nine tenths and all of the victim's memory was on free lists",
+      "one kill on real threads, from allocators that run out of memory to the one that gets it: whom the OOM killer " +
+        "chose, the tracepoints that fired, a timeline with a column per CPU, the locks, and how soon half, nine tenths " +
+        "and all of the victim's memory was on free lists",
     )
     .action(async (flags: RunFlags) => {
       process.exitCode = await run(command, flags);
@@ -63,7 +67,7 @@ export function addRun(program: Command): void {
   setHelpPage(command, {
     groups: {
       "The victim": ["--layout", "--smaps", "--pages", "--vmas", "--frames"],
-      "The race": ["--protocol", "--order", ...ACTOR_OPTIONS],
+      "The race": ["--protocol", "--order", ...ACTOR_OPTIONS, "--bystanders"],
     },
     examples: [
       ["oomrace run --layout vmas-2m --vmas 8 --pages 4096", "A small kill that fits the screen"],
@@ -98,7 +102,13 @@ function addRaceOptions(command: Command): void {
     `the reaper's walk: ${orderNames.join(", ")}, or a file (default: the protocol's own)`,
     parseChoice("--order", orderNames),
   );
-  addActorOptions(command);
+  addActorOptions(command, 1);
+  command.option(
+    "--bystanders <n>",
+    "small processes that the OOM killer finds beside the victim",
+    wholeNumber("--bystanders", 0, MAX_BYSTANDERS),
+    2,
+  );
   command.option("--seed <n>", "seed of layouts and random frames", wholeNumber("--seed", 0), 1);
   addHzOption(command);
 }
@@ -118,11 +128,11 @@ function layoutOf({ smaps, layout, pages, vmas, seed }: RunFlags): Layout {
 }
 
 async function toRequest(flags: RunFlags): Promise<{ request: KillRequest; modules: readonly string[] }> {
-  const { reaper, frames, seed } = flags;
+  const { reaper, frames, bystanders, seed } = flags;
   const { protocol, orders, files } = await resolveVariants(flags.protocol, flags.order ? [flags.order] : []);
   const own = (await loadKernel("parallel")).findProtocol(protocol).order;
   const order = reaper === "none" ? null : (orders[0] ?? own);
-  const setup = { ...actorsOf(flags), frames, protocol, order, seed };
+  const setup = { ...actorsOf(flags), frames, protocol, order, bystanders, seed };
   return { request: { ...setup, layout: layoutOf(flags), hz: flags.hz ?? null }, modules: files };
 }
 
@@ -144,5 +154,5 @@ async function run(command: Command, flags: RunFlags): Promise<number> {
   const result = buildRunResult(raw);
   if (flags.json !== undefined) writeJson(result, flags.json);
   if (flags.json !== "-") process.stdout.write(`${renderRun(result, { color: wantsColor(process.stdout) })}\n`);
-  return EXIT_FINE;
+  return result.panicked ? EXIT_VIOLATION : EXIT_FINE;
 }

@@ -1,7 +1,7 @@
 /** Killing the chosen process (mm/oom_kill.c: oom_kill_process, __oom_kill_process; v6.18). */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, fetchAdd } from "../arena/mem.ts";
+import { atomicLoad, fetchAdd, futexWake, WAKE_ALL } from "../arena/mem.ts";
 import { mmdrop, mmgrab, setMmFlag } from "../mm/mm.ts";
 import { MMF_OOM_SKIP } from "../mm/mm-struct.ts";
 import {
@@ -16,6 +16,7 @@ import {
 } from "../task/task.ts";
 import { isGlobalInit, isKthread } from "./badness.ts";
 import { OomGlobals } from "./globals.ts";
+import { noteKill } from "./needless.ts";
 import type { Protocol } from "./protocols/protocol.ts";
 import { queueOomReaper } from "./reaper-queue.ts";
 import { isProcess } from "./select.ts";
@@ -47,7 +48,10 @@ function* killAndQueue(cpu: Cpu, victim: number, protocol: Protocol): Steps<void
   const mm = yield* findLockTaskMm(cpu, victim);
   if (mm === 0) return;
   yield* mmgrab(cpu, mm);
+  noteKill(cpu);
   yield* fetchAdd(cpu, cpu.machine + OomGlobals.oomKills, 1);
+  // memory.events tells user space of the kill before the signal goes out.
+  yield* futexWake(cpu, cpu.machine + OomGlobals.oomKills, WAKE_ALL);
   yield* killTask(cpu, victim);
   yield* markOomVictim(cpu, victim);
   yield* taskUnlock(cpu, victim);

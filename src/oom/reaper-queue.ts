@@ -24,8 +24,9 @@ import { reapVictim } from "./reaper.ts";
 
 const US_PER_MS = 1000;
 
-/** `queue_oom_reaper`: hands the victim to the kthread, once per mm. `task` is marked as a victim. */
+/** `queue_oom_reaper`: hands the victim to the kthread, if there is one, once per mm. `task` is marked as a victim. */
 export function* queueOomReaper(cpu: Cpu, task: number, protocol: Protocol): Steps<void> {
+  if (load(cpu, cpu.machine + OomGlobals.reaperPresent) === 0) return;
   const mm = yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.oomMm);
   if (((yield* fetchOr(cpu, mm + Mm.flags, MMF_OOM_REAP_QUEUED)) & MMF_OOM_REAP_QUEUED) !== 0) return;
   yield* lockQueue(cpu);
@@ -41,7 +42,7 @@ export function* oomReaper(cpu: Cpu, protocol: Protocol, order: TraversalOrder):
     const seen = yield* atomicLoad(cpu, cpu.machine + OomGlobals.oomReaperWait);
     const stop = (yield* atomicLoad(cpu, cpu.machine + OomGlobals.oomReaperStop)) !== 0;
     yield* lockQueue(cpu);
-    yield* fireTimers(cpu);
+    yield* fireTimers(cpu, stop);
     const task = popFront(cpu);
     const due = firstDueMs(cpu);
     yield* unlockQueue(cpu);
@@ -58,7 +59,7 @@ export function* oomReaper(cpu: Cpu, protocol: Protocol, order: TraversalOrder):
   }
 }
 
-/** Lets the kthread return when its queue is empty; the kernel's never does, a run has to end. */
+/** Lets the kthread return when its queue is empty; the kernel's never does, a run has to end. Again: it looks again. */
 export function* stopOomReaper(cpu: Cpu): Steps<void> {
   yield* atomicStore(cpu, cpu.machine + OomGlobals.oomReaperStop, 1);
   yield* wakeKthread(cpu);
@@ -110,15 +111,22 @@ function firstDueMs(cpu: Cpu): number {
   return task === 0 ? NO_TIMEOUT : load(cpu, task + Task.oomReaperDueMs);
 }
 
-/** The timers' callbacks: a victim that is through by itself is not put on the list. */
-function* fireTimers(cpu: Cpu): Steps<void> {
+/**
+ * The timers' callbacks: a victim that is through by itself is not put on the list. When all is to stop, such a one is not
+ * waited for either.
+ */
+function* fireTimers(cpu: Cpu, stop: boolean): Steps<void> {
   const timers = cpu.machine + OomGlobals.oomReaperTimers;
   for (;;) {
     const task = load(cpu, timers);
-    if (task === 0 || load(cpu, task + Task.oomReaperDueMs) * US_PER_MS > nowUs(cpu)) return;
-    store(cpu, timers, load(cpu, task + Task.oomReaperNext));
+    if (task === 0) return;
+    const due = load(cpu, task + Task.oomReaperDueMs) * US_PER_MS <= nowUs(cpu);
+    if (!due && !stop) return;
     const mm = yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.oomMm);
-    if (yield* mmFlagSet(cpu, mm, MMF_OOM_SKIP)) store(cpu, task + Task.oomReaperNext, 0);
+    const through = yield* mmFlagSet(cpu, mm, MMF_OOM_SKIP);
+    if (!due && !through) return;
+    store(cpu, timers, load(cpu, task + Task.oomReaperNext));
+    if (through) store(cpu, task + Task.oomReaperNext, 0);
     else pushFront(cpu, task);
   }
 }

@@ -12,6 +12,7 @@ import { Signal } from "../task/signal.ts";
 import { signalOf, Task } from "../task/task.ts";
 import { WAKE_REAPER } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
+import { noteGivenUp } from "./needless.ts";
 import type { Protocol } from "./protocols/protocol.ts";
 import { runAsyncMmput } from "./victim.ts";
 
@@ -41,7 +42,10 @@ export function* reapVictim(cpu: Cpu, mm: number, protocol: Protocol, order: Tra
   while (!(yield* protocol.oomReapTaskMm(cpu, mm, order))) {
     // After the last try too: a victim gets a full second before it is given up.
     yield* sleepUs(cpu, REAP_RETRY_US);
-    if (tries === MAX_OOM_REAP_RETRIES) break;
+    if (tries === MAX_OOM_REAP_RETRIES) {
+      noteGivenUp(cpu, mm);
+      break;
+    }
     tries++;
   }
   yield* setMmFlag(cpu, mm, MMF_OOM_SKIP);

@@ -3,12 +3,14 @@
  * Times are nanoseconds since the kill, pages are 4 KiB.
  */
 
+import { FIRST_PROCESS_PID } from "../machine/pressure.ts";
 import type { TimerScale } from "../run/bench/record.ts";
 import type { MachineInfo } from "../run/cpu-info.ts";
 import type { KillSetup, RawKill } from "../run/kill.ts";
 import type { ActorSample } from "../run/samples.ts";
 import type { TraceEvent } from "../trace/event.ts";
-import { TRACE_EVENTS } from "../trace/event.ts";
+import { SIGNAL_GENERATE, TRACE_EVENTS } from "../trace/event.ts";
+import type { TraceRecord } from "../trace/ring.ts";
 import { type CurvePoint, type MemoryBack, memoryBackCurve, memoryBackTimes } from "./memory-back.ts";
 import { type TimelineItem, timelineItems } from "./timeline.ts";
 
@@ -24,6 +26,13 @@ export interface LogLine {
   readonly fields: string;
 }
 
+export interface KilledProcess {
+  readonly ns: number;
+  readonly pid: number;
+  /** "victim", or which bystander. */
+  readonly name: string;
+}
+
 export interface RunResult {
   readonly schema: typeof RUN_SCHEMA;
   readonly version: string;
@@ -35,6 +44,12 @@ export interface RunResult {
   readonly oversubscribed: boolean;
   /** What each CPU was, by its number. */
   readonly roles: readonly string[];
+  /** Processes that were killed, in the order of time; the victim is the first. */
+  readonly kills: readonly KilledProcess[];
+  /** How many of them died although memory was on its way. */
+  readonly needless: number;
+  /** Nobody was left to kill: the machine stopped there, and has no actors. */
+  readonly panicked: boolean;
   readonly log: readonly LogLine[];
   readonly timeline: readonly TimelineItem[];
   readonly memoryBack: {
@@ -57,7 +72,7 @@ const CURVE_POINTS = 1000;
 
 export function buildRunResult(raw: RawKill): RunResult {
   const { kill, version, machine, setup, timers, layout, oversubscribed, roles } = raw;
-  const curve = memoryBackCurve(kill.trace, kill.mm, 0);
+  const curve = memoryBackCurve(kill.trace, kill.mms[0] as number);
   return {
     schema: RUN_SCHEMA,
     version,
@@ -67,6 +82,9 @@ export function buildRunResult(raw: RawKill): RunResult {
     layout,
     oversubscribed,
     roles,
+    kills: killedProcesses(kill.trace, roles),
+    needless: kill.needless,
+    panicked: kill.panicked,
     log: kill.trace.flatMap(({ timeNs, cpu, event, a, b }): LogLine[] => {
       const { group, name, a: first, b: second } = TRACE_EVENTS[event] as TraceEvent;
       if (!LOG_GROUPS.includes(group)) return [];
@@ -79,13 +97,20 @@ export function buildRunResult(raw: RawKill): RunResult {
       times: memoryBackTimes(curve, layout.ownPages),
       curve: thinned(curve),
     },
-    phaseNs: kill.sample.phaseNs,
-    actors: kill.sample.actors,
+    phaseNs: kill.phaseNs,
+    actors: kill.actors,
     notes: [
       ...raw.notes,
       ...(kill.lost === 0 ? [] : [`${kill.lost} older trace events did not fit the rings: the timeline begins late`]),
     ],
   };
+}
+
+/** Every process has one thread and its own memory, so each SIGKILL is a kill. */
+function killedProcesses(trace: readonly TraceRecord[], roles: readonly string[]): KilledProcess[] {
+  return trace
+    .filter(({ event }) => event === SIGNAL_GENERATE)
+    .map(({ timeNs, a }) => ({ ns: timeNs, pid: a, name: roles[a - FIRST_PROCESS_PID] ?? `process ${a}` }));
 }
 
 /** Every n-th point, and always the last. */

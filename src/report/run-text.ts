@@ -4,7 +4,8 @@ import picocolors from "picocolors";
 import { renderNote } from "./bench-block-text.ts";
 import { lockTotals } from "./bench-metrics.ts";
 import { type RenderOptions, reaperText } from "./bench-text.ts";
-import { formatBytes, formatCounted, formatNs } from "./format.ts";
+import { formatBytes, formatCounted, formatNs, formatSignedNs } from "./format.ts";
+import { renderKills } from "./kills-text.ts";
 import { renderLockTable } from "./lock-table.ts";
 import { renderMemoryBack } from "./memory-back.ts";
 import type { LogLine, RunResult } from "./run-result.ts";
@@ -21,8 +22,9 @@ export function renderRun(result: RunResult, options: RenderOptions = {}): strin
   const cpus = roles.map((role, id) => `CPU ${id}: ${role}`);
   return [
     header(result),
+    renderKills(result, bold("From pressure to recovery")),
     ...(log === "" ? [] : [`${bold("Tracepoints")}\n${log}`]),
-    `${bold("What each CPU did")} (since the kill; in brackets how long)\n${renderTimeline(timeline, cpus, 0, indented)}`,
+    `${bold("What each CPU did")} (since the kill; in brackets how long)\n${renderTimeline(timeline, cpus, indented)}`,
     `${bold("Memory back")}\n${renderMemoryBack(memoryBack.curve, memoryBack.pages, indented)}`,
     `${bold("Locks")}\n${renderLockTable(locks, indented)}`,
     ...(result.notes.length === 0 ? [] : [result.notes.map((note) => renderNote(note, 0)).join("\n")]),
@@ -37,9 +39,12 @@ function header({ version, machine, setup, timers, layout, oversubscribed, roles
     `protocol ${setup.protocol}, ${walk}, PTE lock per ${setup.lockGranularity}, seed ${setup.seed}; ` +
       `a kernel second lasts ${formatNs(timers.kernelSecondMs * 1e6)}`,
     `the victim: ${layout.name}, ${formatCounted(layout.presentPages, "page")} in ` +
-      `${formatCounted(layout.vmas, "VMA")}, ${setup.frames} frames; unmapped after ${formatNs(phaseNs)}`,
+      `${formatCounted(layout.vmas, "VMA")}, ${setup.frames} frames; unmapped ${formatNs(phaseNs)} after the kill`,
     ...(oversubscribed
-      ? [`OVERSUBSCRIBED: ${roles.length} actors share ${machine.available} CPUs: this shows the scheduler as well`]
+      ? [
+          `OVERSUBSCRIBED: ${roles.length - setup.bystanders} actors share ${machine.available} CPUs, ` +
+            "so lock holders get preempted: this shows the scheduler as well",
+        ]
       : []),
   ];
   return [`oomrace ${version} run`, ...lines.map((line) => wrap(line, 2, 4))].join("\n");
@@ -47,5 +52,5 @@ function header({ version, machine, setup, timers, layout, oversubscribed, roles
 
 /** "  [000] 12.3 us: mark_victim: pid=1000" */
 function logLine({ ns, cpu, event, fields }: LogLine): string {
-  return `  [${String(cpu).padStart(3, "0")}] ${formatNs(Math.max(0, ns))}: ${event}:${fields && ` ${fields}`}`;
+  return `  [${String(cpu).padStart(3, "0")}] ${formatSignedNs(ns)}: ${event}:${fields && ` ${fields}`}`;
 }

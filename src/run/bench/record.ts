@@ -68,10 +68,48 @@ export interface BenchOptions extends Actors {
   readonly frames: readonly FrameOrder[];
   /** Nothing beside the layouts: no other granularity or allocators, no costs, no locks, no C. */
   readonly layoutsOnly: boolean;
+  /** Under pressure: processes that may be killed, and kills of each row. */
+  readonly victims: number;
+  readonly kills: number;
+  /** Nothing but needless kills, of every protocol. */
+  readonly needless: boolean;
   readonly pairs: number;
   readonly hz: number | null;
   readonly quick: boolean;
 }
+
+/** What was under pressure. */
+export interface PressureSetup {
+  readonly protocol: string;
+  /** The kthread's walk. */
+  readonly order: string;
+  /** Processes that may be killed, and pages of each. */
+  readonly victims: number;
+  readonly pages: number;
+  /** Emulated microseconds that a killed process waits for I/O before it frees anything. */
+  readonly aioUs: number;
+  readonly allocators: number;
+  readonly seed: number;
+  /** Actors that run at the same time. */
+  readonly actors: number;
+  readonly oversubscribed: boolean;
+}
+
+/** Kills by the OOM killer, many of them; or why there are none. */
+export type RawPressure =
+  | {
+      readonly state: "measured";
+      readonly setup: PressureSetup;
+      readonly rounds: number;
+      readonly kills: number;
+      /** Of those, how many met an earlier victim that still had pages to reap. */
+      readonly needless: number;
+      /** Rounds that ended with nobody left to kill. */
+      readonly panics: number;
+      /** Each stall of an allocation, in emulated microseconds; those of rounds that panicked are lost. */
+      readonly stallsUs: readonly number[];
+    }
+  | { readonly state: "broken"; readonly setup: PressureSetup; readonly reason: string };
 
 /** One variant's trials. */
 export interface RawVariant {
@@ -159,6 +197,8 @@ export interface RawBench {
   readonly granularity: readonly RawBlock[];
   /** With allocators stalling on watermarks. */
   readonly allocators: readonly RawBlock[];
+  /** Several processes under memory pressure. */
+  readonly pressure: readonly RawPressure[];
   readonly lockOperations: readonly LockOperation[];
   readonly native: RawNative;
   readonly mrelease: RawMrelease;
