@@ -63,7 +63,11 @@ export function* stageAllocator(cpu: Cpu, slot: number, index: number): Steps<vo
 /** After the roles, on the CPU of slot `slot`: a process that lives exits, and what its signal_struct pinned goes. */
 export function* endProcess(cpu: Cpu, slot: number): Steps<void> {
   const task = taskAt(cpu, slot);
-  if ((load(cpu, task + Task.flags) & PF_EXITING) === 0) yield* doExit(cpu, task);
+  if ((load(cpu, task + Task.flags) & PF_EXITING) === 0) {
+    // Nobody waits for its I/O any more.
+    store(cpu, load(cpu, task + Task.mm) + Mm.aioUs, 0);
+    yield* doExit(cpu, task);
+  }
   yield* putOomMm(cpu, task);
 }
 

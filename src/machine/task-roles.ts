@@ -60,8 +60,11 @@ const LOOK_US = 20_000;
 function* userProcess(cpu: Cpu, { startVpn, pages }: TouchParams): Steps<{ killed: number }> {
   const task = currentTask(cpu);
   const mm = load(cpu, task + Task.mm);
-  for (let stores = 0; !(yield* fatalSignalPending(cpu)); stores++) {
-    if (yield* stopping(cpu)) return { killed: 0 };
+  for (let stores = 0; ; stores++) {
+    // In this order: the machine does not stop before all signals are out.
+    const stop = yield* stopping(cpu);
+    if (yield* fatalSignalPending(cpu)) break;
+    if (stop) return { killed: 0 };
     if (pages === 0) yield* park(cpu, LOOK_US);
     else yield* putUser(cpu, mm, startVpn + (stores % pages), stores);
   }
