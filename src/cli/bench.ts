@@ -180,11 +180,20 @@ const CONTRADICTIONS = [
   ["layout", "smaps", "the victim is one or the other"],
   ["pages", "smaps", "a real process has its own size"],
   ["vmas", "smaps", "a real process has its own VMAs"],
-  ["needless", "layoutsOnly", "one leaves out what the other measures"],
+  ["layouts-only", "needless", "each leaves out what the other measures"],
+  ["layout", "needless", "its victims are all alike"],
+  ["smaps", "needless", "its victims are all alike"],
+  ["protocol", "needless", "it takes every one"],
+  ["order", "needless", "each protocol has its own"],
 ] as const;
 
+/** "layouts-only" as commander names its value. */
+function camelcase(option: string): string {
+  return option.replace(/-./g, (text) => (text[1] as string).toUpperCase());
+}
+
 function checkContradictions(command: Command, flags: BenchFlags): void {
-  const given = (name: string): boolean => command.getOptionValueSource(name) === "cli";
+  const given = (name: string): boolean => command.getOptionValueSource(camelcase(name)) === "cli";
   for (const [one, other, why] of CONTRADICTIONS) {
     if (given(one) && given(other)) throw new UsageError(`--${one} with --${other}: expected only one, ${why}`);
   }

@@ -166,6 +166,18 @@ describe.concurrent("interrupted", () => {
   });
 });
 
+test("--needless and what it leaves out", async () => {
+  for (const [option, value] of [["layouts-only"], ["protocol", "v6.1"]]) {
+    const { code, stderr } = await oomrace(
+      "bench",
+      "--needless",
+      `--${option}`,
+      ...(value === undefined ? [] : [value]),
+    );
+    expect([code, stderr]).toEqual([2, expect.stringContaining(`--${option} with --needless: expected only one`)]);
+  }
+});
+
 test("--needless: a table of kills by protocol and nothing else", async () => {
   const { code, stdout, stderr } = await oomrace(
     ..."bench --needless --quick --kills 4 --hz 10 --json".split(" "),
