@@ -52,8 +52,8 @@ export function renderBench(result: BenchResult, options: RenderOptions = {}): s
 
 function header(result: BenchResult, notes: readonly string[]): string {
   const { machine, options, cpuTime } = result;
-  const setups = [...result.blocks, ...result.pressure].map(({ setup }) => setup);
-  const actors = Math.max(0, ...setups.map((setup) => setup.actors));
+  const shown = options.needless ? result.pressure : result.blocks;
+  const actors = Math.max(0, ...shown.map(({ setup }) => setup.actors));
   const threads =
     machine.threadsPerCore === null ? "" : `, ${formatCounted(machine.threadsPerCore, "thread")} per core`;
   const lines = [

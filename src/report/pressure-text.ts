@@ -16,7 +16,7 @@ const COLUMNS = [
   right("needless"),
   right("per 1,000"),
   right("panics"),
-  right("alloc stalls"),
+  right("stalls"),
   ...PERCENTILES.map((p) => right(`p${p * 100}`)),
   right("max"),
 ];
@@ -29,7 +29,7 @@ export function renderPressure(rows: readonly RawPressure[], heading: string, op
   const { victims, pages, allocators, actors, oversubscribed } = first.setup;
   const about =
     `${formatCounted(victims, "victim")} of ${formatCounted(pages, "page")}, ` +
-    `${formatCounted(allocators, "allocator")}, the kthread reaps; stalls in emulated time, pN from ` +
+    `${formatCounted(allocators, "allocator")}, the kthread reaps; stalls of allocations in emulated time, pN from ` +
     `${MIN_PERCENTILE_SAMPLES} stalls on; needless: an earlier victim, not given up by the reaper, still had pages to reap`;
   return [
     heading,
