@@ -3,26 +3,32 @@
 import { type Command, Option } from "commander";
 import { UsageError } from "../base/errors.ts";
 import { FRAME_ORDERS, type FrameOrder } from "../machine/address-space.ts";
-import { TRAVERSAL_ORDERS } from "../mm/traversal/index.ts";
-import { PROTOCOLS } from "../oom/protocols/index.ts";
 import { buildBenchResult } from "../report/bench-build.ts";
 import type { BenchResult } from "../report/bench-result.ts";
 import { renderBench } from "../report/bench-text.ts";
 import { writeJson } from "../report/json.ts";
 import { wantsColor } from "../report/table.ts";
+import { type Actors, actorsOf } from "../run/actors.ts";
 import { type BenchRequest, runBench } from "../run/bench/bench.ts";
 import { LAYOUTS } from "../scenario/layouts/index.ts";
 import { EXIT_FINE, EXIT_HANG, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION } from "./exit-code.ts";
 import { setHelpPage } from "./help.ts";
 import { catchInterrupt } from "./interrupt.ts";
 import { JSON_FLAGS, jsonTarget } from "./json-option.ts";
-import { listOf, positiveNumber, wholeNumber, wholeNumbers } from "./options.ts";
+import { listOf, wholeNumber, wholeNumbers } from "./options.ts";
 import { progressLine } from "./progress.ts";
-import { ACTOR_OPTIONS, type ActorFlags, actorsOf, addActorOptions, checkActors } from "./race-options.ts";
-import { parseChoice, parseChoices, resolveVariants, type VariantChoice } from "./variants.ts";
+import {
+  ACTOR_OPTIONS,
+  addActorOptions,
+  addHzOption,
+  addProtocolOption,
+  checkActors,
+  orderNames,
+} from "./race-options.ts";
+import { parseChoices, resolveVariants, type VariantChoice } from "./variants.ts";
 
 /** The options as commander hands them over. */
-interface BenchFlags extends ActorFlags {
+interface BenchFlags extends Actors {
   readonly layout: readonly string[];
   readonly smaps?: string;
   readonly pages: readonly number[];
@@ -30,6 +36,9 @@ interface BenchFlags extends ActorFlags {
   readonly frames: readonly FrameOrder[];
   readonly protocol: VariantChoice;
   readonly order: readonly VariantChoice[];
+  readonly victims: number;
+  readonly kills?: number;
+  readonly needless?: boolean;
   readonly pairs?: number;
   readonly seed: number;
   readonly hz?: number;
@@ -40,11 +49,14 @@ interface BenchFlags extends ActorFlags {
 
 const DEFAULT_PAIRS = 20;
 const QUICK_PAIRS = 2;
-const DEFAULT_PROTOCOL = "v6.1";
+const DEFAULT_VICTIMS = 4;
+/** One CPU each. */
+const MAX_VICTIMS = 12;
+const DEFAULT_KILLS = 200;
+const NEEDLESS_KILLS = 1000;
+const QUICK_KILLS = 10;
 const DEFAULT_ORDERS = "forward,reverse";
 
-const protocolNames = PROTOCOLS.map(({ name }) => name);
-const orderNames = TRAVERSAL_ORDERS.map(({ name }) => name);
 const layoutNames = LAYOUTS.map(({ name }) => name);
 const usualLayouts = LAYOUTS.filter(({ onDemand }) => !onDemand).map(({ name }) => name);
 
@@ -61,6 +73,7 @@ export function addBench(program: Command): void {
     });
   addVictimOptions(command);
   addRaceOptions(command);
+  addPressureOptions(command);
   addMeasuringOptions(command);
   command.option(
     JSON_FLAGS,
@@ -71,6 +84,7 @@ export function addBench(program: Command): void {
     groups: {
       "The victim": ["--layout", "--smaps", "--pages", "--vmas", "--frames"],
       "The race": ["--protocol", "--order", ...ACTOR_OPTIONS],
+      "Under memory pressure": ["--victims", "--kills", "--needless"],
       "The measuring": ["--pairs", "--seed", "--hz", "--layouts-only", "--quick"],
     },
     examples: [
@@ -81,6 +95,7 @@ export function addBench(program: Command): void {
         "oomrace bench --layout vmas-2m --pages 2^28 --vmas 2^19 --frames sequential --order reverse --pairs 1 --layouts-only",
         "A victim of 1 TiB",
       ],
+      ["oomrace bench --needless", "Processes killed for nothing, per 1,000 kills, by protocol"],
       ["oomrace bench --protocol ./mine.ts --order forward,./my-order.ts", "A protocol and an order of your own"],
       ["oomrace bench --quick --json - | jq '.blocks[0].comparisons'", "The result for other programs"],
     ],
@@ -115,18 +130,35 @@ function addVictimOptions(command: Command): void {
 
 function addRaceOptions(command: Command): void {
   const parseOrders = parseChoices("--order", orderNames);
-  command
-    .addOption(
-      new Option("--protocol <name|file>", `teardown protocol: ${protocolNames.join(", ")}, or a file`)
-        .argParser(parseChoice("--protocol", protocolNames))
-        .default({ kind: "listed", name: DEFAULT_PROTOCOL }, DEFAULT_PROTOCOL),
-    )
-    .addOption(
-      new Option("--order <list>", `the reaper's walks: ${orderNames.join(", ")}, or files`)
-        .argParser(parseOrders)
-        .default(parseOrders(DEFAULT_ORDERS), DEFAULT_ORDERS),
-    );
+  addProtocolOption(command);
+  command.addOption(
+    new Option("--order <list>", `the reaper's walks: ${orderNames.join(", ")}, or files`)
+      .argParser(parseOrders)
+      .default(parseOrders(DEFAULT_ORDERS), DEFAULT_ORDERS),
+  );
   addActorOptions(command);
+}
+
+function addPressureOptions(command: Command): void {
+  command
+    .option(
+      "--victims <n>",
+      "processes of one size that the OOM killer has to choose from",
+      wholeNumber("--victims", 2, MAX_VICTIMS),
+      DEFAULT_VICTIMS,
+    )
+    .option(
+      "--kills <n>",
+      `kills of each row (default: ${DEFAULT_KILLS}; ${NEEDLESS_KILLS} with --needless, ${QUICK_KILLS} with --quick)`,
+      wholeNumber("--kills", 1),
+    )
+    .option("--needless", "count needless kills, of every protocol, and leave out everything else");
+}
+
+function killsOf({ kills, needless, quick }: BenchFlags): number {
+  if (kills !== undefined) return kills;
+  if (quick) return QUICK_KILLS;
+  return needless ? NEEDLESS_KILLS : DEFAULT_KILLS;
 }
 
 function addMeasuringOptions(command: Command): void {
@@ -136,12 +168,9 @@ function addMeasuringOptions(command: Command): void {
       `rounds in which every variant runs (default: ${DEFAULT_PAIRS}; ${QUICK_PAIRS} with --quick)`,
       wholeNumber("--pairs", 1),
     )
-    .option("--seed <n>", "seed of layouts, random frames and resampling", wholeNumber("--seed", 0), 1)
-    .option(
-      "--hz <rate>",
-      "kernel seconds in a real second (default: as many as let both unmap equally much)",
-      positiveNumber("--hz"),
-    )
+    .option("--seed <n>", "seed of layouts, random frames and resampling", wholeNumber("--seed", 0), 1);
+  addHzOption(command);
+  command
     .option("--layouts-only", "leave out what is measured beside the layouts: granularities, allocators, costs, C")
     .option("--quick", "smoke size: seconds, and figures of no worth");
 }
@@ -151,10 +180,20 @@ const CONTRADICTIONS = [
   ["layout", "smaps", "the victim is one or the other"],
   ["pages", "smaps", "a real process has its own size"],
   ["vmas", "smaps", "a real process has its own VMAs"],
+  ["layouts-only", "needless", "each leaves out what the other measures"],
+  ["layout", "needless", "its victims are all alike"],
+  ["smaps", "needless", "its victims are all alike"],
+  ["protocol", "needless", "it takes every one"],
+  ["order", "needless", "each protocol has its own"],
 ] as const;
 
+/** "layouts-only" as commander names its value. */
+function camelcase(option: string): string {
+  return option.replace(/-./g, (text) => (text[1] as string).toUpperCase());
+}
+
 function checkContradictions(command: Command, flags: BenchFlags): void {
-  const given = (name: string): boolean => command.getOptionValueSource(name) === "cli";
+  const given = (name: string): boolean => command.getOptionValueSource(camelcase(name)) === "cli";
   for (const [one, other, why] of CONTRADICTIONS) {
     if (given(one) && given(other)) throw new UsageError(`--${one} with --${other}: expected only one, ${why}`);
   }
@@ -163,7 +202,7 @@ function checkContradictions(command: Command, flags: BenchFlags): void {
 
 async function toRequest(flags: BenchFlags): Promise<{ request: BenchRequest; modules: readonly string[] }> {
   const { protocol, orders, files } = await resolveVariants(flags.protocol, flags.order);
-  const { pages, vmas, frames, layoutsOnly = false, quick = false, seed } = flags;
+  const { pages, vmas, frames, victims, needless = false, layoutsOnly = false, quick = false, seed } = flags;
   const request: BenchRequest = {
     protocol,
     orders,
@@ -174,6 +213,9 @@ async function toRequest(flags: BenchFlags): Promise<{ request: BenchRequest; mo
     vmas,
     frames,
     layoutsOnly,
+    victims,
+    kills: killsOf(flags),
+    needless,
     pairs: flags.pairs ?? (quick ? QUICK_PAIRS : DEFAULT_PAIRS),
     hz: flags.hz ?? null,
     quick,
@@ -205,6 +247,6 @@ async function bench(command: Command, flags: BenchFlags): Promise<number> {
 function exitCodeFor(result: BenchResult): number {
   if (result.hang !== null) return EXIT_HANG;
   const blocks = [...result.blocks, ...result.granularity, ...result.allocators];
-  if (blocks.some((block) => block.state === "broken")) return EXIT_VIOLATION;
+  if ([...blocks, ...result.pressure].some(({ state }) => state === "broken")) return EXIT_VIOLATION;
   return result.partial ? EXIT_INTERRUPTED : EXIT_FINE;
 }

@@ -2,20 +2,19 @@
 
 import { type Command, Option } from "commander";
 import { UsageError } from "../base/errors.ts";
-import { REAPERS, type Reaper } from "../machine/race.ts";
-import { LOCK_GRANULARITIES, type LockGranularity } from "../machine/shape.ts";
+import { REAPERS } from "../machine/race.ts";
+import { LOCK_GRANULARITIES } from "../machine/shape.ts";
+import { TRAVERSAL_ORDERS } from "../mm/traversal/index.ts";
+import { PROTOCOLS } from "../oom/protocols/index.ts";
+import type { Actors } from "../run/actors.ts";
 import { MAX_ALLOCATORS, MAX_REAPERS } from "../run/race-host.ts";
-import { oneOf, share, wholeNumber } from "./options.ts";
+import { oneOf, positiveNumber, share, wholeNumber } from "./options.ts";
+import { parseChoice } from "./variants.ts";
 
-/** As commander hands them over. */
-export interface ActorFlags {
-  readonly reaper: Reaper;
-  readonly reapers: number;
-  readonly victimSpeed: number;
-  readonly reaperSpeed: number;
-  readonly lockGranularity: LockGranularity;
-  readonly allocators: number;
-}
+export const protocolNames = PROTOCOLS.map(({ name }) => name);
+export const orderNames = TRAVERSAL_ORDERS.map(({ name }) => name);
+
+const DEFAULT_PROTOCOL = "v6.1";
 
 /** Long flags, for the help page. */
 export const ACTOR_OPTIONS = [
@@ -27,7 +26,25 @@ export const ACTOR_OPTIONS = [
   "--allocators",
 ] as const;
 
-export function addActorOptions(command: Command): void {
+export function addProtocolOption(command: Command): void {
+  command.addOption(
+    new Option("--protocol <name|file>", `teardown protocol: ${protocolNames.join(", ")}, or a file`)
+      .argParser(parseChoice("--protocol", protocolNames))
+      .default({ kind: "listed", name: DEFAULT_PROTOCOL }, DEFAULT_PROTOCOL),
+  );
+}
+
+/** How long a kernel second lasts. */
+export function addHzOption(command: Command): void {
+  command.option(
+    "--hz <rate>",
+    "kernel seconds in a real second (default: as many as let both unmap equally much)",
+    positiveNumber("--hz"),
+  );
+}
+
+/** `allocators`: how many there are at least, and unless told otherwise. */
+export function addActorOptions(command: Command, allocators = 0): void {
   command
     .addOption(
       new Option("--reaper <who>", `who reaps: ${REAPERS.join(", ")}`)
@@ -45,22 +62,17 @@ export function addActorOptions(command: Command): void {
     .option(
       "--allocators <n>",
       "CPUs that allocate meanwhile, stalling on watermarks",
-      wholeNumber("--allocators", 0, MAX_ALLOCATORS),
-      0,
+      wholeNumber("--allocators", allocators, MAX_ALLOCATORS),
+      allocators,
     );
 }
 
 /** Throws UsageError for options that cannot go together; `order` tells whether the user gave one. */
-export function checkActors({ reaper, reapers }: ActorFlags, order: boolean): void {
+export function checkActors({ reaper, reapers }: Actors, order: boolean): void {
   if (reaper === "none" && order) {
     throw new UsageError("--order with --reaper none: expected no order where nobody reaps");
   }
   if (reaper !== "mrelease" && reapers > 1) {
     throw new UsageError(`--reapers ${reapers} with --reaper ${reaper}: expected --reaper mrelease for several`);
   }
-}
-
-export function actorsOf(flags: ActorFlags): ActorFlags {
-  const { reaper, reapers, victimSpeed, reaperSpeed, lockGranularity, allocators } = flags;
-  return { reaper, reapers, victimSpeed, reaperSpeed, lockGranularity, allocators };
 }

@@ -3,13 +3,12 @@
 import { type Command, Option } from "commander";
 import { UsageError } from "../base/errors.ts";
 import { FRAME_ORDERS, type FrameOrder } from "../machine/address-space.ts";
-import { findProtocol } from "../machine/roles.ts";
-import { TRAVERSAL_ORDERS } from "../mm/traversal/index.ts";
-import { PROTOCOLS } from "../oom/protocols/index.ts";
 import { writeJson } from "../report/json.ts";
 import { buildRunResult } from "../report/run-result.ts";
 import { renderRun } from "../report/run-text.ts";
 import { wantsColor } from "../report/table.ts";
+import { type Actors, actorsOf } from "../run/actors.ts";
+import { loadKernel } from "../run/kernel-variant.ts";
 import { type KillRequest, type RawKill, runKill } from "../run/kill.ts";
 import type { Layout } from "../scenario/layout.ts";
 import { buildLayout, LAYOUTS } from "../scenario/layouts/index.ts";
@@ -18,12 +17,19 @@ import { EXIT_FINE, EXIT_HANG, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION } fr
 import { setHelpPage } from "./help.ts";
 import { catchInterrupt } from "./interrupt.ts";
 import { JSON_FLAGS, jsonTarget } from "./json-option.ts";
-import { oneOf, positiveNumber, wholeNumber } from "./options.ts";
+import { oneOf, wholeNumber } from "./options.ts";
 import { progressLine } from "./progress.ts";
-import { ACTOR_OPTIONS, type ActorFlags, actorsOf, addActorOptions, checkActors } from "./race-options.ts";
+import {
+  ACTOR_OPTIONS,
+  addActorOptions,
+  addHzOption,
+  addProtocolOption,
+  checkActors,
+  orderNames,
+} from "./race-options.ts";
 import { parseChoice, resolveVariants, type VariantChoice } from "./variants.ts";
 
-interface RunFlags extends ActorFlags {
+interface RunFlags extends Actors {
   readonly layout: string;
   readonly smaps?: string;
   readonly pages?: number;
@@ -31,25 +37,26 @@ interface RunFlags extends ActorFlags {
   readonly frames: FrameOrder;
   readonly protocol: VariantChoice;
   readonly order?: VariantChoice;
+  readonly bystanders: number;
   readonly seed: number;
   readonly hz?: number;
   readonly json?: string;
 }
 
+/** One CPU each. */
+const MAX_BYSTANDERS = 8;
 const DEFAULT_LAYOUT = "vmas-2m";
-const DEFAULT_PROTOCOL = "v6.1";
 
-const protocolNames = PROTOCOLS.map(({ name }) => name);
-const orderNames = TRAVERSAL_ORDERS.map(({ name }) => name);
 const layoutNames = LAYOUTS.map(({ name }) => name);
 
 export function addRun(program: Command): void {
   const command = program
     .command("run")
-    .summary("one kill, shown: what each CPU did, which locks it waited for, when the memory was back")
+    .summary("one kill, from pressure to recovery: what each CPU did, the locks, when the memory was back")
     .description(
-      "one kill on real threads, shown: the tracepoints that fired, a timeline with a column per CPU, the locks, and " +
-        "how soon half, nine tenths and all of the victim's memory was on free lists",
+      "one kill on real threads, from allocators that run out of memory to the one that gets it: whom the OOM killer " +
+        "chose, the tracepoints that fired, a timeline with a column per CPU, the locks, and how soon half, nine tenths " +
+        "and all of the victim's memory was on free lists",
     )
     .action(async (flags: RunFlags) => {
       process.exitCode = await run(command, flags);
@@ -60,7 +67,7 @@ export function addRun(program: Command): void {
   setHelpPage(command, {
     groups: {
       "The victim": ["--layout", "--smaps", "--pages", "--vmas", "--frames"],
-      "The race": ["--protocol", "--order", ...ACTOR_OPTIONS],
+      "The race": ["--protocol", "--order", ...ACTOR_OPTIONS, "--bystanders"],
     },
     examples: [
       ["oomrace run --layout vmas-2m --vmas 8 --pages 4096", "A small kill that fits the screen"],
@@ -89,25 +96,21 @@ function addVictimOptions(command: Command): void {
 }
 
 function addRaceOptions(command: Command): void {
-  command
-    .addOption(
-      new Option("--protocol <name|file>", `teardown protocol: ${protocolNames.join(", ")}, or a file`)
-        .argParser(parseChoice("--protocol", protocolNames))
-        .default({ kind: "listed", name: DEFAULT_PROTOCOL }, DEFAULT_PROTOCOL),
-    )
-    .option(
-      "--order <name|file>",
-      `the reaper's walk: ${orderNames.join(", ")}, or a file (default: the protocol's own)`,
-      parseChoice("--order", orderNames),
-    );
-  addActorOptions(command);
-  command
-    .option("--seed <n>", "seed of layouts and random frames", wholeNumber("--seed", 0), 1)
-    .option(
-      "--hz <rate>",
-      "kernel seconds in a real second (default: as many as let both unmap equally much)",
-      positiveNumber("--hz"),
-    );
+  addProtocolOption(command);
+  command.option(
+    "--order <name|file>",
+    `the reaper's walk: ${orderNames.join(", ")}, or a file (default: the protocol's own)`,
+    parseChoice("--order", orderNames),
+  );
+  addActorOptions(command, 1);
+  command.option(
+    "--bystanders <n>",
+    "small processes that the OOM killer finds beside the victim",
+    wholeNumber("--bystanders", 0, MAX_BYSTANDERS),
+    2,
+  );
+  command.option("--seed <n>", "seed of layouts and random frames", wholeNumber("--seed", 0), 1);
+  addHzOption(command);
 }
 
 function checkContradictions(command: Command, flags: RunFlags): void {
@@ -125,11 +128,11 @@ function layoutOf({ smaps, layout, pages, vmas, seed }: RunFlags): Layout {
 }
 
 async function toRequest(flags: RunFlags): Promise<{ request: KillRequest; modules: readonly string[] }> {
-  const { reaper, frames, seed } = flags;
+  const { reaper, frames, bystanders, seed } = flags;
   const { protocol, orders, files } = await resolveVariants(flags.protocol, flags.order ? [flags.order] : []);
-  const own = protocolNames.includes(protocol) ? findProtocol(protocol).order : "forward";
+  const own = (await loadKernel("parallel")).findProtocol(protocol).order;
   const order = reaper === "none" ? null : (orders[0] ?? own);
-  const setup = { ...actorsOf(flags), frames, protocol, order, seed };
+  const setup = { ...actorsOf(flags), frames, protocol, order, bystanders, seed };
   return { request: { ...setup, layout: layoutOf(flags), hz: flags.hz ?? null }, modules: files };
 }
 
@@ -151,5 +154,5 @@ async function run(command: Command, flags: RunFlags): Promise<number> {
   const result = buildRunResult(raw);
   if (flags.json !== undefined) writeJson(result, flags.json);
   if (flags.json !== "-") process.stdout.write(`${renderRun(result, { color: wantsColor(process.stdout) })}\n`);
-  return EXIT_FINE;
+  return result.panicked ? EXIT_VIOLATION : EXIT_FINE;
 }

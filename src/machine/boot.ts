@@ -63,6 +63,7 @@ function bootInto(words: Int32Array, map: MachineMap): void {
   words[map.root + OomGlobals.panicOnOom] = shape.panicOnOom ?? 0;
   words[map.root + OomGlobals.oomKillAllocatingTask] = shape.oomKillAllocatingTask ? 1 : 0;
   words[map.root + OomGlobals.killerPresent] = shape.oomKiller ? 1 : 0;
+  words[map.root + OomGlobals.reaperPresent] = (shape.oomReaper ?? true) ? 1 : 0;
   const cpuMms = Array.from({ length: shape.cpus }, (_, id) => elementOf(map.cpuMm, id));
   initPageAllocator(words, map.memory, pageShapeOf(shape), map.root, cpuMms);
   for (let id = 0; id < shape.cpus; id++) bootCpu(words, map, id);

@@ -12,6 +12,7 @@ import { dropCaches } from "../mm/page-cache.ts";
 import { drainPages } from "../mm/pcp.ts";
 import { mreleaseFind } from "../oom/process-mrelease.ts";
 import { markOomVictim } from "../oom/victim.ts";
+import { slowdownOf } from "../sync/cpu-speed.ts";
 import { CpuSync, LockStat, readNs } from "../sync/cpu-sync.ts";
 import { type LockKind, lockClassKinds, lockClassNames, MAX_LOCK_CLASSES } from "../sync/lock-class.ts";
 import { createTask, killTask, switchTo, taskAt } from "../task/task.ts";
@@ -93,6 +94,11 @@ export function resetFigures(words: Int32Array, map: MachineMap): void {
     for (const field of [CpuMm.ptesZapped, CpuMm.tablesZapped, CpuMm.resched]) words[mm + field] = 0;
     words.fill(0, mm + CpuMm.leftLastVmaNs, mm + CpuMm.finishedNs + 2);
   }
+}
+
+/** Lets CPU `id` work at `speed`, above 0 to 1. While no CPU runs. */
+export function setSpeed(words: Int32Array, map: MachineMap, id: number, speed: number): void {
+  words[elementOf(map.cpuSync, id) + CpuSync.slowdown] = slowdownOf(speed);
 }
 
 export interface LockFigures {

@@ -4,28 +4,27 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { nowNs, nowUs } from "../arena/mem.ts";
+import { atomicLoad, nowNs } from "../arena/mem.ts";
+import { ESRCH } from "../base/errno.ts";
 import { UsageError } from "../base/errors.ts";
 import { CpuMm, stamp } from "../mm/cpu-mm.ts";
 import { mmapReadLock, mmapReadUnlock } from "../mm/mmap-lock.ts";
 import { tlbFinishMmu, tlbGatherMmu } from "../mm/mmu-gather.ts";
-import { allocPages, GFP_KERNEL } from "../mm/page-alloc.ts";
 import type { TraversalOrder } from "../mm/traversal/order.ts";
 import { unmapVmas } from "../mm/unmap.ts";
-import { mreleaseReap } from "../oom/process-mrelease.ts";
+import { OomGlobals } from "../oom/globals.ts";
+import { JIFFY_US } from "../oom/out-of-memory.ts";
+import { mreleaseReap, processMrelease } from "../oom/process-mrelease.ts";
 import { MUTATIONS } from "../oom/protocols/mutations.ts";
 import type { Protocol } from "../oom/protocols/protocol.ts";
 import { oomReapTask } from "../oom/reaper.ts";
 import { oomReaper } from "../oom/reaper-queue.ts";
-import { noteProgress } from "../sync/lock-stat.ts";
-import { sleepUs } from "../sync/sleep.ts";
+import { sleepOn, sleepUs } from "../sync/sleep.ts";
 import { doExit } from "../task/exit.ts";
 import { currentTask } from "../task/task.ts";
-import { ALLOC_STALL_BEGIN, ALLOC_STALL_END } from "../trace/event.ts";
-import { trace } from "../trace/ring.ts";
 import { allOrders, allProtocols } from "./adopt.ts";
+import { allocatorRoles } from "./allocator-roles.ts";
 import { caseRoles } from "./case-roles.ts";
-import { chainPage, putPageChain } from "./page-chain.ts";
 import { taskRoles } from "./task-roles.ts";
 
 /** Variants by name, adopted ones too, and mutations; throws UsageError that lists what is meant to be asked for. */
@@ -85,40 +84,53 @@ function* oomReaperKthread(cpu: Cpu, params: ReaperParams): Steps<{ reaped: numb
   return { reaped: yield* oomReaper(cpu, findProtocol(params.protocol), findOrder(params.order)) };
 }
 
-/** Plain data, as every role's result. */
-export type AllocatorResult = {
-  readonly allocated: number;
-  /** How long each allocation took that the watermarks refused at first, in emulated microseconds. */
-  readonly stallsUs: readonly number[];
-};
+/** How soon a caller tries again: the event comes before the signal. */
+const EVENT_LEAD_US = 10;
 
-/** One jiffy (HZ = 250): how long a stalled allocation sleeps before it looks again. */
-const ALLOC_RETRY_US = 4_000;
-
-/** Allocates `pages` pages, sleeping whenever the watermarks refuse, then gives them all back. */
-function* allocator(cpu: Cpu, params: { readonly pages: number }): Steps<AllocatorResult> {
-  const stallsUs: number[] = [];
-  let chain = 0;
-  for (let got = 0; got < params.pages; ) {
-    const since = nowUs(cpu);
-    let pfn = yield* allocPages(cpu, 0, GFP_KERNEL);
-    if (pfn === 0) {
-      trace(cpu, ALLOC_STALL_BEGIN, 0, got);
-      while (pfn === 0) {
-        yield* sleepUs(cpu, ALLOC_RETRY_US);
-        pfn = yield* allocPages(cpu, 0, GFP_KERNEL);
-      }
-      trace(cpu, ALLOC_STALL_END, 0, got);
-      stallsUs.push(nowUs(cpu) - since);
+/**
+ * A process that looks after others, as lmkd does: told of each kill by memory.events, it calls process_mrelease on all that
+ * it has pidfds of (`processes`: task slots 0 and up) until the dead one answers, and goes on until the machine stops.
+ * Returns how many calls reaped, and how many came too late (ESRCH).
+ */
+function* mreleaseCaller(
+  cpu: Cpu,
+  params: ReaperParams & { readonly processes: number },
+): Steps<{ reaped: number; late: number }> {
+  const protocol = findProtocol(params.protocol);
+  const order = findOrder(params.order);
+  const kills = cpu.machine + OomGlobals.oomKills;
+  const answered = new Set<number>();
+  let reaped = 0;
+  for (;;) {
+    const stop = yield* atomicLoad(cpu, cpu.machine + OomGlobals.oomReaperStop);
+    const seen = yield* atomicLoad(cpu, kills);
+    if (seen === answered.size) {
+      if (stop !== 0) return { reaped, late: answered.size - reaped };
+      yield* sleepOn(cpu, kills, seen, JIFFY_US);
+      continue;
     }
-    chain = chainPage(cpu, pfn, chain);
-    got++;
-    noteProgress(cpu);
+    for (let slot = 0; slot < params.processes; slot++) {
+      if (answered.has(slot)) continue;
+      const errno = yield* processMrelease(cpu, slot, 0, protocol, order);
+      if (errno === 0) {
+        stamp(cpu, CpuMm.finishedNs, nowNs(cpu));
+        reaped++;
+      }
+      if (errno === 0 || errno === -ESRCH) answered.add(slot);
+    }
+    if (answered.size < seen) yield* sleepUs(cpu, EVENT_LEAD_US);
   }
-  yield* putPageChain(cpu, chain);
-  stamp(cpu, CpuMm.finishedNs, nowNs(cpu));
-  return { allocated: params.pages, stallsUs };
 }
 
 /** Roles by the name that a trial calls them. */
-export const roles = { victim, unmapLoop, mrelease, kthread, oomReaperKthread, allocator, ...taskRoles, ...caseRoles };
+export const roles = {
+  victim,
+  unmapLoop,
+  mrelease,
+  mreleaseCaller,
+  kthread,
+  oomReaperKthread,
+  ...allocatorRoles,
+  ...taskRoles,
+  ...caseRoles,
+};

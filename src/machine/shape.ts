@@ -47,6 +47,8 @@ export interface MachineShape {
   readonly overcommitMemory?: 0 | 1 | 2;
   /** Whether allocations that meet exhausted memory call the OOM killer; by default they fail instead. */
   readonly oomKiller?: boolean;
+  /** Whether the OOM killer finds the reaper's kthread and hands victims to it; default true. */
+  readonly oomReaper?: boolean;
   /** vm.panic_on_oom; default 0. */
   readonly panicOnOom?: 0 | 1 | 2;
   /** vm.oom_kill_allocating_task; default false. */

@@ -20,8 +20,9 @@ export const OomGlobals = struct(
     /** (atomic) The mm whose last mmput was handed to the workqueue (`mmput_async`), 0 for none. */
     asyncMmput: { words: 1, align: CACHE_PAIR },
 
-    /** Settings, constant: whether allocations may kill at all, and the two sysctls. */
+    /** Settings, constant: whether allocations may kill at all, whether the reaper's kthread runs, and the two sysctls. */
     killerPresent: { words: 1, align: CACHE_PAIR },
+    reaperPresent: 1,
     panicOnOom: 1,
     oomKillAllocatingTask: 1,
     /** `oom_killer_disabled`; guarded by oomLock. */
@@ -30,6 +31,9 @@ export const OomGlobals = struct(
     panicked: 1,
     /** (atomic) Processes killed since boot (OOM_KILL of vmstat). */
     oomKills: 1,
+    /** (atomic) How many of those were needless (`needless`), and the mm that the reaper last gave up on; the figures' own. */
+    needlessKills: 1,
+    givenUp: 1,
 
     oomReaperLock: { words: Spinlock.WORDS, align: CACHE_PAIR },
     /** Tasks to reap, last come first; linked through Task.oomReaperNext. Guarded by oomReaperLock, like the next one. */
@@ -40,6 +44,8 @@ export const OomGlobals = struct(
     oomReaperWait: { words: 1, align: CACHE_PAIR },
     /** (atomic) 1: the kthread shall return once nothing is queued. */
     oomReaperStop: 1,
+    /** (atomic) Of a kill under pressure: allocators that have not got their memory yet. */
+    allocatorsLeft: 1,
 
     /** `struct oom_control` of each CPU. */
     controls: [OomControl, MAX_CPUS],

@@ -1,7 +1,7 @@
 /** Killing the chosen process (mm/oom_kill.c: oom_kill_process, __oom_kill_process, oom_kill_memcg_member; v4.6 to v6.18). */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, fetchAdd, load, store } from "../arena/mem.ts";
+import { atomicLoad, fetchAdd, futexWake, load, store, WAKE_ALL } from "../arena/mem.ts";
 import { Memcg, memcgEvent, memcgIsDescendant, memcgOomGroup } from "../mm/memcg.ts";
 import { mmdrop, mmgrab, setMmFlag } from "../mm/mm.ts";
 import { MMF_OOM_SKIP, Mm } from "../mm/mm-struct.ts";
@@ -23,6 +23,7 @@ import { getTaskStruct, putTaskStruct } from "../task/tasklist.ts";
 import { isGlobalInit, isKthread } from "./badness.ts";
 import { OomGlobals } from "./globals.ts";
 import type { KillerRules } from "./killer-rules.ts";
+import { noteKill } from "./needless.ts";
 import { OomControl } from "./oom-control.ts";
 import { logExiting, logInvoked, logKilled, logPinned, logVictim } from "./oom-log.ts";
 import type { Protocol } from "./protocols/protocol.ts";
@@ -117,8 +118,11 @@ function* killAndQueue(cpu: Cpu, victim: number, message: number, protocol: Prot
   }
   yield* mmgrab(cpu, mm);
   yield* getTaskStruct(cpu, victim);
+  noteKill(cpu);
   yield* fetchAdd(cpu, cpu.machine + OomGlobals.oomKills, 1);
   yield* memcgEvent(cpu, load(cpu, mm + Mm.memcg), Memcg.eventsOomKill);
+  // memory.events tells user space of the kill before the signal goes out.
+  yield* futexWake(cpu, cpu.machine + OomGlobals.oomKills, WAKE_ALL);
   yield* killTask(cpu, victim);
   yield* markOomVictim(cpu, victim);
   logKilled(cpu, victim, mm, message);

@@ -68,6 +68,9 @@ export function memcgOomControl(cpu: Cpu, memcg: number, order: number): number 
 /**
  * `__alloc_pages_may_oom`: true when the allocation shall be tried again. Who finds oom_lock taken sleeps a jiffy instead,
  * since somebody else is killing. The last look is at the high watermark, for what a kill has just given back.
+ *
+ * Who learns that a victim is on its way sleeps a jiffy as well, without the lock: it stands for the rounds of reclaim
+ * (MAX_RECLAIM_RETRIES) between two looks, in which a kernel would not sit on oom_lock either.
  */
 export function* allocPagesMayOom(cpu: Cpu, order: number, gfp: number, protocol: Protocol): Steps<boolean> {
   const lock = cpu.machine + OomGlobals.oomLock;
@@ -76,8 +79,10 @@ export function* allocPagesMayOom(cpu: Cpu, order: number, gfp: number, protocol
     return true;
   }
   const enough = yield* anyZoneAbove(cpu, order, ALLOC_WMARK_HIGH);
-  const retry = enough || (yield* outOfMemory(cpu, yield* allocationControl(cpu, order, gfp), protocol));
+  const oc = yield* allocationControl(cpu, order, gfp);
+  const retry = enough || (yield* outOfMemory(cpu, oc, protocol));
   yield* mutexUnlock(cpu, lock, OOM_LOCK);
+  if (load(cpu, oc + OomControl.chosen) === CHOSEN_ABORT) yield* sleepUs(cpu, JIFFY_US);
   return retry;
 }
 

@@ -26,10 +26,11 @@ import { reapVictim } from "./reaper.ts";
 const US_PER_MS = 1000;
 
 /**
- * `queue_oom_reaper`: hands the victim to the kthread, once per mm. `task` is marked as a victim, and cannot be released
- * during the call; the queue has a reference of its own on it.
+ * `queue_oom_reaper`: hands the victim to the kthread, if there is one, once per mm. `task` is marked as a victim, and cannot be
+ * released during the call; the queue has a reference of its own on it.
  */
 export function* queueOomReaper(cpu: Cpu, task: number, protocol: Protocol): Steps<void> {
+  if (load(cpu, cpu.machine + OomGlobals.reaperPresent) === 0) return;
   const mm = yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.oomMm);
   if (((yield* fetchOr(cpu, mm + Mm.flags, MMF_OOM_REAP_QUEUED)) & MMF_OOM_REAP_QUEUED) !== 0) return;
   yield* getTaskStruct(cpu, task);
@@ -46,7 +47,7 @@ export function* oomReaper(cpu: Cpu, protocol: Protocol, order: TraversalOrder):
     const seen = yield* atomicLoad(cpu, cpu.machine + OomGlobals.oomReaperWait);
     const stop = (yield* atomicLoad(cpu, cpu.machine + OomGlobals.oomReaperStop)) !== 0;
     yield* lockQueue(cpu);
-    const through = yield* fireTimers(cpu);
+    const through = yield* fireTimers(cpu, stop);
     const task = through === 0 ? popFront(cpu) : 0;
     const due = firstDueMs(cpu);
     yield* unlockQueue(cpu);
@@ -65,7 +66,7 @@ export function* oomReaper(cpu: Cpu, protocol: Protocol, order: TraversalOrder):
   }
 }
 
-/** Lets the kthread return when its queue is empty; the kernel's never does, a run has to end. */
+/** Lets the kthread return when its queue is empty; the kernel's never does, a run has to end. Again: it looks again. */
 export function* stopOomReaper(cpu: Cpu): Steps<void> {
   yield* atomicStore(cpu, cpu.machine + OomGlobals.oomReaperStop, 1);
   yield* wakeKthread(cpu);
@@ -119,17 +120,22 @@ function firstDueMs(cpu: Cpu): number {
 
 /**
  * The timers' callbacks. A victim that is through by itself is not put on the list but returned, for the caller to drop its
- * reference once the lock is released; 0 when all that are due were looked at.
+ * reference once the lock is released; 0 when all that are due were looked at. When all is to `stop`, one that is through is
+ * not waited for either.
  */
-function* fireTimers(cpu: Cpu): Steps<number> {
+function* fireTimers(cpu: Cpu, stop: boolean): Steps<number> {
   const timers = cpu.machine + OomGlobals.oomReaperTimers;
   for (;;) {
     const task = load(cpu, timers);
-    if (task === 0 || load(cpu, task + Task.oomReaperDueMs) * US_PER_MS > nowUs(cpu)) return 0;
+    if (task === 0) return 0;
+    const due = load(cpu, task + Task.oomReaperDueMs) * US_PER_MS <= nowUs(cpu);
+    if (!due && !stop) return 0;
+    const mm = yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.oomMm);
+    const through = yield* mmFlagSet(cpu, mm, MMF_OOM_SKIP);
+    if (!due && !through) return 0;
     store(cpu, timers, load(cpu, task + Task.oomReaperNext));
     store(cpu, task + Task.oomReaperNext, 0);
-    const mm = yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.oomMm);
-    if (yield* mmFlagSet(cpu, mm, MMF_OOM_SKIP)) return task;
+    if (through) return task;
     pushFront(cpu, task);
   }
 }

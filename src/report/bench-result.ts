@@ -12,6 +12,7 @@ import type {
   LockOperation,
   RawMreleaseRow,
   RawNativeRow,
+  RawPressure,
   RawVariant,
   TimerScale,
 } from "../run/bench/record.ts";
@@ -20,7 +21,16 @@ import type { CpuTimeSource } from "../run/messages.ts";
 import type { StagingSample } from "../run/samples.ts";
 import type { Comparison } from "./stats.ts";
 
-export type { BenchOptions, BlockSetup, Cost, LayoutSummary, LockOperation, TimerScale } from "../run/bench/record.ts";
+export type {
+  BenchOptions,
+  BlockSetup,
+  Cost,
+  LayoutSummary,
+  LockOperation,
+  PressureSetup,
+  RawPressure,
+  TimerScale,
+} from "../run/bench/record.ts";
 export type { AloneKill, MreleaseError, MreleasePair, ReapedKill } from "../run/native-mrelease.ts";
 export type { ActorSample, LockSample, Role, StagingSample, StallSample, TrialSample } from "../run/samples.ts";
 
@@ -164,6 +174,8 @@ export interface BenchResult {
   readonly granularity: readonly BenchBlock[];
   /** With allocators stalling on watermarks. */
   readonly allocators: readonly BenchBlock[];
+  /** Several processes under memory pressure. */
+  readonly pressure: readonly RawPressure[];
   readonly lockOperations: readonly LockOperation[];
   readonly native: NativeTwin;
   readonly mrelease: Mrelease;

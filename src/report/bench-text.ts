@@ -11,6 +11,7 @@ import { renderGrowth } from "./growth.ts";
 import { headline, storyOf } from "./headline.ts";
 import { renderLockTable } from "./lock-table.ts";
 import { renderMrelease } from "./mrelease-text.ts";
+import { renderPressure } from "./pressure-text.ts";
 import { left, renderTable, right, type TableOptions } from "./table.ts";
 import { wrap } from "./wrap.ts";
 
@@ -36,9 +37,14 @@ export function renderBench(result: BenchResult, options: RenderOptions = {}): s
     ...lockSection(result, options),
     ...granularity(result, bold, options),
     ...renderBlocks(result.allocators, common, (block) => bold(`With allocators: ${blockTitle(block)}`), options),
+    renderPressure(result.pressure, bold("Under memory pressure: kills by the OOM killer"), options),
     ...lockOperations(result, bold),
-    native(result.native, bold, options),
-    renderMrelease(result.mrelease, result.options.protocol, bold, options),
+    ...(result.options.needless
+      ? []
+      : [
+          native(result.native, bold, options),
+          renderMrelease(result.mrelease, result.options.protocol, bold, options),
+        ]),
     footer(result),
   ];
   return sections.filter((section) => section !== "").join("\n\n");
@@ -46,7 +52,8 @@ export function renderBench(result: BenchResult, options: RenderOptions = {}): s
 
 function header(result: BenchResult, notes: readonly string[]): string {
   const { machine, options, cpuTime } = result;
-  const actors = Math.max(0, ...result.blocks.map((block) => block.setup.actors));
+  const shown = options.needless ? result.pressure : result.blocks;
+  const actors = Math.max(0, ...shown.map(({ setup }) => setup.actors));
   const threads =
     machine.threadsPerCore === null ? "" : `, ${formatCounted(machine.threadsPerCore, "thread")} per core`;
   const lines = [
@@ -54,8 +61,10 @@ function header(result: BenchResult, notes: readonly string[]): string {
       `load ${machine.load1.toFixed(2)} at the start`,
     `${machine.os}; Node ${machine.node}; ${formatCounted(actors, "actor")}, ` +
       `${(actors / machine.available).toFixed(1)} per CPU`,
-    `protocol ${options.protocol}, ${reaperText(options)}, PTE lock per ${options.lockGranularity}, ` +
-      `${formatCounted(options.pairs, "pair")}, seed ${result.seed}`,
+    options.needless
+      ? `needless kills alone, ${formatCounted(options.kills, "kill")} each, seed ${result.seed}`
+      : `protocol ${options.protocol}, ${reaperText(options)}, PTE lock per ${options.lockGranularity}, ` +
+        `${formatCounted(options.pairs, "pair")}, seed ${result.seed}`,
     `CPU time from ${cpuTime.source}` +
       `${cpuTime.resolutionNs === null ? "" : `, resolution ${formatNs(cpuTime.resolutionNs)}`}; ${timers(result)}`,
     ...(options.quick ? ["--quick: sizes that show that everything works; the figures are of no worth"] : []),

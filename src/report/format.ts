@@ -27,6 +27,11 @@ export function formatNs(ns: number): string {
   return `${formatNumber(ns / scale)} ${unit}`;
 }
 
+/** As `formatNs`, of a time before or after some moment: "-12.3 us". */
+export function formatSignedNs(ns: number): string {
+  return ns < 0 ? `-${formatNs(-ns)}` : formatNs(ns);
+}
+
 /** "16.3 M/s": millions a second. */
 export function formatRate(perSecond: number): string {
   return `${formatNumber(perSecond / 1e6)} M/s`;

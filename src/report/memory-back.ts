@@ -26,15 +26,18 @@ export interface MemoryBack {
   readonly ns: number | null;
 }
 
-/** The curve of the mm at word address `mm`: one point per flush after `killNs`, on all CPUs together, ascending. */
-export function memoryBackCurve(records: readonly TraceRecord[], mm: number, killNs: number): CurvePoint[] {
+/**
+ * The curve of the mm at word address `mm`: one point per flush, on all CPUs together, ascending. Times of `records` count
+ * from the kill.
+ */
+export function memoryBackCurve(records: readonly TraceRecord[], mm: number): CurvePoint[] {
   let pages = 0;
   return records
     .filter(({ event, a, b }) => event === MM_PAGES_FREED && a === mm && b > 0)
     .toSorted((x, y) => x.timeNs - y.timeNs)
     .map(({ timeNs, b }) => {
       pages += b;
-      return { ns: Math.max(0, timeNs - killNs), pages };
+      return { ns: Math.max(0, timeNs), pages };
     });
 }
 

@@ -3,11 +3,14 @@
  * Times are nanoseconds since the kill, pages are 4 KiB.
  */
 
+import { FIRST_PROCESS_PID } from "../machine/pressure.ts";
 import type { TimerScale } from "../run/bench/record.ts";
 import type { MachineInfo } from "../run/cpu-info.ts";
 import type { KillSetup, RawKill } from "../run/kill.ts";
 import type { ActorSample } from "../run/samples.ts";
+import { SIGNAL_GENERATE } from "../trace/event.ts";
 import { type TraceFields, traceEventOf, traceFields } from "../trace/record.ts";
+import type { TraceRecord } from "../trace/ring.ts";
 import { type KlogLine, kernelLog } from "./klog.ts";
 import { type CurvePoint, type MemoryBack, memoryBackCurve, memoryBackTimes } from "./memory-back.ts";
 import { type TimelineItem, timelineItems } from "./timeline.ts";
@@ -23,6 +26,13 @@ export interface Tracepoint {
   readonly fields: TraceFields;
 }
 
+export interface KilledProcess {
+  readonly ns: number;
+  readonly pid: number;
+  /** "victim", or which bystander. */
+  readonly name: string;
+}
+
 export interface RunResult {
   readonly schema: typeof RUN_SCHEMA;
   readonly version: string;
@@ -34,6 +44,12 @@ export interface RunResult {
   readonly oversubscribed: boolean;
   /** What each CPU was, by its number. */
   readonly roles: readonly string[];
+  /** Processes that were killed, in the order of time; the victim is the first. */
+  readonly kills: readonly KilledProcess[];
+  /** How many of them died although memory was on its way. */
+  readonly needless: number;
+  /** Nobody was left to kill: the machine stopped there, and has no actors. */
+  readonly panicked: boolean;
   /** What a kernel with this protocol would have printed; its clock starts with the trace. */
   readonly log: readonly KlogLine[];
   readonly tracepoints: readonly Tracepoint[];
@@ -58,7 +74,7 @@ const CURVE_POINTS = 1000;
 
 export function buildRunResult(raw: RawKill): RunResult {
   const { kill, version, machine, setup, timers, layout, oversubscribed, roles, logEra } = raw;
-  const curve = memoryBackCurve(kill.trace, kill.mm, 0);
+  const curve = memoryBackCurve(kill.trace, kill.mms[0] as number);
   return {
     schema: RUN_SCHEMA,
     version,
@@ -68,6 +84,9 @@ export function buildRunResult(raw: RawKill): RunResult {
     layout,
     oversubscribed,
     roles,
+    kills: killedProcesses(kill.trace, roles),
+    needless: kill.needless,
+    panicked: kill.panicked,
     log: kernelLog(kill.trace, logEra, {
       originNs: Math.min(0, kill.trace[0]?.timeNs ?? 0),
       usPerNs: 1 / timers.kernelSecondMs,
@@ -83,13 +102,20 @@ export function buildRunResult(raw: RawKill): RunResult {
       times: memoryBackTimes(curve, layout.ownPages),
       curve: thinned(curve),
     },
-    phaseNs: kill.sample.phaseNs,
-    actors: kill.sample.actors,
+    phaseNs: kill.phaseNs,
+    actors: kill.actors,
     notes: [
       ...raw.notes,
       ...(kill.lost === 0 ? [] : [`${kill.lost} older trace events did not fit the rings: the timeline begins late`]),
     ],
   };
+}
+
+/** Every process has one thread and its own memory, so each SIGKILL is a kill. */
+function killedProcesses(trace: readonly TraceRecord[], roles: readonly string[]): KilledProcess[] {
+  return trace
+    .filter(({ event }) => event === SIGNAL_GENERATE)
+    .map(({ timeNs, a }) => ({ ns: timeNs, pid: a, name: roles[a - FIRST_PROCESS_PID] ?? `process ${a}` }));
 }
 
 /** Every n-th point, and always the last. */

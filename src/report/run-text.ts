@@ -5,7 +5,8 @@ import { formatFields } from "../trace/record.ts";
 import { renderNote } from "./bench-block-text.ts";
 import { lockTotals } from "./bench-metrics.ts";
 import { type RenderOptions, reaperText } from "./bench-text.ts";
-import { formatBytes, formatCounted, formatNs } from "./format.ts";
+import { formatBytes, formatCounted, formatNs, formatSignedNs } from "./format.ts";
+import { renderKills } from "./kills-text.ts";
 import { formatKlogLine } from "./klog.ts";
 import { renderLockTable } from "./lock-table.ts";
 import { renderMemoryBack } from "./memory-back.ts";
@@ -30,9 +31,10 @@ export function renderRun(result: RunResult, options: RenderOptions = {}): strin
   const cpus = roles.map((role, id) => `CPU ${id}: ${role}`);
   return [
     header(result),
+    renderKills(result, bold("From pressure to recovery")),
     ...(log === "" ? [] : [`${bold("Kernel log")} (in kernel seconds)\n${log}`]),
     ...(tracepoints === "" ? [] : [`${bold("Tracepoints")} (since the kill)\n${tracepoints}`]),
-    `${bold("What each CPU did")} (since the kill; in brackets how long)\n${renderTimeline(timeline, cpus, 0, indented)}`,
+    `${bold("What each CPU did")} (since the kill; in brackets how long)\n${renderTimeline(timeline, cpus, indented)}`,
     `${bold("Memory back")}\n${renderMemoryBack(memoryBack.curve, memoryBack.pages, indented)}`,
     `${bold("Locks")}\n${renderLockTable(locks, indented)}`,
     ...(result.notes.length === 0 ? [] : [result.notes.map((note) => renderNote(note, 0)).join("\n")]),
@@ -47,9 +49,12 @@ function header({ version, machine, setup, timers, layout, oversubscribed, roles
     `protocol ${setup.protocol}, ${walk}, PTE lock per ${setup.lockGranularity}, seed ${setup.seed}; ` +
       `a kernel second lasts ${formatNs(timers.kernelSecondMs * 1e6)}`,
     `the victim: ${layout.name}, ${formatCounted(layout.presentPages, "page")} in ` +
-      `${formatCounted(layout.vmas, "VMA")}, ${setup.frames} frames; unmapped after ${formatNs(phaseNs)}`,
+      `${formatCounted(layout.vmas, "VMA")}, ${setup.frames} frames; unmapped ${formatNs(phaseNs)} after the kill`,
     ...(oversubscribed
-      ? [`OVERSUBSCRIBED: ${roles.length} actors share ${machine.available} CPUs: this shows the scheduler as well`]
+      ? [
+          `OVERSUBSCRIBED: ${roles.length - setup.bystanders} actors share ${machine.available} CPUs, ` +
+            "so lock holders get preempted: this shows the scheduler as well",
+        ]
       : []),
   ];
   return [`oomrace ${version} run`, ...lines.map((line) => wrap(line, 2, 4))].join("\n");
@@ -57,5 +62,5 @@ function header({ version, machine, setup, timers, layout, oversubscribed, roles
 
 /** "  [000] 12.3 us: wake_reaper: pid=1000" */
 function tracepointLine({ ns, cpu, event, fields }: Tracepoint): string {
-  return `  [${String(cpu).padStart(3, "0")}] ${formatNs(Math.max(0, ns))}: ${event}: ${formatFields(fields)}`;
+  return `  [${String(cpu).padStart(3, "0")}] ${formatSignedNs(ns)}: ${event}: ${formatFields(fields)}`;
 }

@@ -22,7 +22,7 @@ import {
 } from "../trace/event.ts";
 import { traceEventOf, traceFields } from "../trace/record.ts";
 import type { TraceRecord } from "../trace/ring.ts";
-import { formatCounted, formatNs } from "./format.ts";
+import { formatCounted, formatNs, formatSignedNs } from "./format.ts";
 import { left, renderTable, right, type TableOptions } from "./table.ts";
 
 /** One row: something that a CPU did at a time, or from a time on. */
@@ -122,21 +122,17 @@ function describe(record: TraceRecord): string {
   return `${traceEventOf(record).name}${pid === undefined ? "" : ` pid=${pid}`}`;
 }
 
-/** A column per CPU, named by `cpus` (index: CPU number); times count from `originNs`. */
+/** A column per CPU, named by `cpus` (index: CPU number); those that did nothing have none. */
 export function renderTimeline(
   items: readonly TimelineItem[],
   cpus: readonly string[],
-  originNs: number,
   options: TableOptions = {},
 ): string {
+  const shown = [...cpus.keys()].filter((cpu) => items.some((item) => item.cpu === cpu));
   const rows = items.map((item) => {
     const until = item.endNs === null ? "" : ` (${formatNs(Math.max(0, item.endNs - item.startNs))})`;
-    const cells = cpus.map((_, cpu) => (cpu === item.cpu ? `${item.text}${until}` : ""));
-    return [signedNs(item.startNs - originNs), ...cells];
+    const cells = shown.map((cpu) => (cpu === item.cpu ? `${item.text}${until}` : ""));
+    return [formatSignedNs(item.startNs), ...cells];
   });
-  return renderTable([right("time"), ...cpus.map(left)], rows, options);
-}
-
-function signedNs(ns: number): string {
-  return ns < 0 ? `-${formatNs(-ns)}` : formatNs(ns);
+  return renderTable([right("time"), ...shown.map((cpu) => left(cpus[cpu] as string))], rows, options);
 }

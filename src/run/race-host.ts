@@ -2,18 +2,17 @@
  * One staged race on the main thread's side: its arena, its snapshot, and what a trial came to. The CPUs are a crew's.
  */
 
-import { assert } from "../base/assert.ts";
 import type { FrameOrder, Mapping } from "../machine/address-space.ts";
 import type { MachineMap } from "../machine/memory-map.ts";
 import type { CpuFigures, Reaper, StagedRace } from "../machine/race.ts";
-import type { AllocatorResult } from "../machine/roles.ts";
 import type { LockGranularity, MachineShape } from "../machine/shape.ts";
 import { MAX_CPUS } from "../task/task.ts";
-import type { DrainedRing, TraceRecord } from "../trace/ring.ts";
+import { actorSample } from "./actor-samples.ts";
 import type { Kernel } from "./kernel-variant.ts";
 import type { TwinStage } from "./native-twin.ts";
 import type { Assignment, CpuResult, Crew, TrialResult } from "./parallel.ts";
-import type { ActorSample, LockSample, Role, StagingSample, StallSample, TrialSample } from "./samples.ts";
+import type { ActorSample, Role, StagingSample, TrialSample } from "./samples.ts";
+import { StagedArena } from "./staged-arena.ts";
 
 export interface RaceOptions {
   readonly mappings: readonly Mapping[];
@@ -40,9 +39,6 @@ const FIRST_REAPER = 1;
 export const MAX_ALLOCATORS = 16;
 export const MAX_REAPERS = MAX_CPUS - MAX_ALLOCATORS - FIRST_REAPER;
 
-/** Arenas up to this size are reset by copying a snapshot, larger ones by staging the race anew. */
-const MAX_SNAPSHOT_BYTES = 2 ** 30;
-
 /** Room beside the victim's own pages: batch pages, watermarks, per-CPU lists. */
 const SPARE_FRAMES = 4096;
 const SPARE_SHARE = 1 / 16;
@@ -68,26 +64,10 @@ function shapeFor(kernel: Kernel, options: RaceOptions): MachineShape {
   };
 }
 
-/** One kill with what its CPUs traced. Times of `trace` are nanoseconds since the start barrier opened. */
-export interface TracedKill {
-  readonly sample: TrialSample;
-  /** Of all CPUs, in the order of time. */
-  readonly trace: readonly TraceRecord[];
-  /** Older events that did not fit the rings any more. */
-  readonly lost: number;
-  /** Word address of the victim's mm, as the events name it. */
-  readonly mm: number;
-}
-
 export class RaceHost {
   readonly options: RaceOptions;
-  readonly map: MachineMap;
-  readonly words: Int32Array;
-  /** What the first boot and build took; real time, nothing of it emulated. */
-  readonly staging: StagingSample;
   readonly #kernel: Kernel;
-  readonly #snapshot: Int32Array | undefined;
-  #staged: StagedRace;
+  readonly #arena: StagedArena<StagedRace>;
   /** Nothing has run since the race was staged. */
   #fresh = true;
 
@@ -95,18 +75,23 @@ export class RaceHost {
   constructor(kernel: Kernel, options: RaceOptions) {
     this.#kernel = kernel;
     this.options = options;
-    const startedAt = performance.now();
-    const { map, words } = kernel.bootMachine(shapeFor(kernel, options));
-    const bootedAt = performance.now();
-    this.map = map;
-    this.words = words;
-    this.#staged = this.#stage();
-    this.staging = {
-      arenaBytes: words.byteLength,
-      bootNs: (bootedAt - startedAt) * 1e6,
-      buildNs: (performance.now() - bootedAt) * 1e6,
-    };
-    this.#snapshot = words.byteLength <= MAX_SNAPSHOT_BYTES ? words.slice() : undefined;
+    this.#arena = new StagedArena(kernel, shapeFor(kernel, options), (words, map) => this.#stage(words, map));
+  }
+
+  get map(): MachineMap {
+    return this.#arena.map;
+  }
+
+  get words(): Int32Array {
+    return this.#arena.words;
+  }
+
+  get staging(): StagingSample {
+    return this.#arena.staging;
+  }
+
+  get #staged(): StagedRace {
+    return this.#arena.staged;
   }
 
   get #reapers(): number {
@@ -115,7 +100,7 @@ export class RaceHost {
 
   /** Whether a reset is a copy, and not another boot and build. */
   get resetsByCopy(): boolean {
-    return this.#snapshot !== undefined;
+    return this.#arena.resetsByCopy;
   }
 
   /** Frames of the victim. */
@@ -128,70 +113,33 @@ export class RaceHost {
     return { kernel: this.#kernel, map: this.map, words: this.words, mm: this.#staged.mm };
   }
 
-  #stage(): StagedRace {
-    const cpu = this.#kernel.cpuOf(this.words, this.map, VICTIM, this.#kernel.soloPort());
+  #stage(words: Int32Array, map: MachineMap): StagedRace {
+    const cpu = this.#kernel.cpuOf(words, map, VICTIM, this.#kernel.soloPort());
     const staged = this.#kernel.runToEnd(
       this.#kernel.stageRace(cpu, { ...this.options, exhausted: this.options.allocators > 0 }),
     );
-    this.#kernel.resetFigures(this.words, this.map);
-    this.#setSpeeds();
-    return staged;
-  }
-
-  #setSpeeds(): void {
-    const { slowdownOf, elementOf, CpuSync } = this.#kernel;
+    this.#kernel.resetFigures(words, map);
     const { victimSpeed = 1, reaperSpeed = 1 } = this.options;
     for (let id = 0; id < FIRST_REAPER + this.#reapers; id++) {
-      const speed = id === VICTIM ? victimSpeed : reaperSpeed;
-      this.words[elementOf(this.map.cpuSync, id) + CpuSync.slowdown] = slowdownOf(speed);
+      this.#kernel.setSpeed(words, map, id, id === VICTIM ? victimSpeed : reaperSpeed);
     }
+    return staged;
   }
 
   /** Puts the arena back to the start barrier. */
   reset(): void {
-    if (this.#snapshot) {
-      this.words.set(this.#snapshot);
-      return;
-    }
-    this.#kernel.rebootMachine(this.words, this.map);
-    this.#staged = this.#stage();
+    this.#arena.reset();
   }
 
   /** Makes this race the one that the crew works on. */
   async attach(crew: Crew): Promise<void> {
-    const { base, struct, count } = this.map.cpuSync;
-    await crew.attach({
-      arena: this.words.buffer as SharedArrayBuffer,
-      machine: this.map.shape,
-      sync: { words: this.words, base, stride: struct.WORDS, cpus: count, classNames: this.#kernel.lockClassNames() },
-    });
+    await this.#arena.attach(crew);
   }
 
   /** `reset`, unless nothing has run yet, and `run`. */
   async trial(crew: Crew, order: string | null): Promise<TrialSample> {
     if (!this.#fresh) this.reset();
     return this.run(crew, order);
-  }
-
-  /** As `trial`, on a host with `traceEvents`. */
-  async tracedTrial(crew: Crew, order: string | null): Promise<TracedKill> {
-    this.reset();
-    // What building the victim left there.
-    this.#drainRings();
-    const result = await crew.trial(this.#assignments(order));
-    const rings = this.#drainRings();
-    const trace = this.#kernel
-      .mergeTraces(rings)
-      .map((record) => ({ ...record, timeNs: record.timeNs - result.releaseNs }));
-    const lost = rings.reduce((sum, ring) => sum + ring.lost, 0);
-    return { sample: this.#finish(result, order), trace, lost, mm: this.#staged.mm };
-  }
-
-  #drainRings(): DrainedRing[] {
-    const { rings } = this.map;
-    assert(rings !== undefined, "tracedTrial: this machine has no trace rings");
-    const { drainTraceRing, elementOf } = this.#kernel;
-    return Array.from({ length: rings.count }, (_, id) => drainTraceRing(this.words, elementOf(rings, id), id));
   }
 
   /**
@@ -254,45 +202,11 @@ export class RaceHost {
   #actors(result: TrialResult): ActorSample[] {
     return result.cpus.map((cpu) => {
       const figures = this.#kernel.readFigures(this.words, this.map, cpu.cpu);
-      return actorSample(cpu, figures, result.releaseNs);
+      return actorSample({ ...cpu, role: roleOf(cpu) }, figures, result.releaseNs);
     });
   }
 }
 
 function roleOf(cpu: CpuResult): Role {
   return cpu.role === "victim" || cpu.role === "allocator" ? cpu.role : "reaper";
-}
-
-/** A side that never walked (the reaper came too late, or the other side tore down) has no wall time of its own. */
-function actorSample(cpu: CpuResult, figures: CpuFigures, releaseNs: number): ActorSample {
-  const role = roleOf(cpu);
-  const allocator = role === "allocator" ? (cpu.result as AllocatorResult) : undefined;
-  const ended = allocator ? figures.finishedNs : figures.leftLastVmaNs;
-  return {
-    role,
-    wallNs: ended === 0 ? 0 : ended - releaseNs,
-    cpuNs: cpu.cpuNs ?? null,
-    pages: allocator ? allocator.allocated : figures.ptes,
-    locks: figures.locks.map(lockSample),
-    stalls: allocator ? stallSample(allocator) : null,
-  };
-}
-
-function stallSample({ stallsUs }: AllocatorResult): StallSample {
-  const totalUs = stallsUs.reduce((sum, us) => sum + us, 0);
-  return { count: stallsUs.length, totalUs, longestUs: Math.max(0, ...stallsUs), eachUs: stallsUs };
-}
-
-function lockSample(lock: CpuFigures["locks"][number]): LockSample {
-  return {
-    class: lock.name,
-    type: lock.kind,
-    acquired: lock.acquired,
-    contended: lock.contended,
-    waitNs: lock.waitNs,
-    spinNs: lock.spinNs,
-    maxNs: lock.waitMaxNs,
-    parked: lock.parked,
-    tryFailed: lock.tryFailed,
-  };
 }

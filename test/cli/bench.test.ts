@@ -165,3 +165,30 @@ describe.concurrent("interrupted", () => {
     expect([code, stdout]).toEqual([130, ""]);
   });
 });
+
+test("--needless and what it leaves out", async () => {
+  for (const [option, value] of [["layouts-only"], ["protocol", "v6.1"]]) {
+    const { code, stderr } = await oomrace(
+      "bench",
+      "--needless",
+      `--${option}`,
+      ...(value === undefined ? [] : [value]),
+    );
+    expect([code, stderr]).toEqual([2, expect.stringContaining(`--${option} with --needless: expected only one`)]);
+  }
+});
+
+test("--needless: a table of kills by protocol and nothing else", async () => {
+  const { code, stdout, stderr } = await oomrace(
+    ..."bench --needless --quick --kills 4 --hz 10 --json".split(" "),
+    "-",
+  );
+  expect([code, stderr]).toEqual([0, ""]);
+  const result = JSON.parse(stdout) as BenchResult;
+  expect(schemaErrors("bench", result)).toBeNull();
+  expect([result.blocks, result.allocators, result.costs]).toEqual([[], [], []]);
+  const protocols = [...new Set(result.pressure.map(({ setup }) => setup.protocol))];
+  expect(protocols).toEqual(expect.arrayContaining(["v4.13", "v4.14", "v6.1", "v6.18"]));
+  const later = result.pressure.filter(({ setup }) => setup.protocol !== "v4.13");
+  expect(later.map((row) => (row.state === "measured" ? row.needless : row.reason))).toEqual(later.map(() => 0));
+});

@@ -25,11 +25,19 @@ describe.concurrent("help", () => {
     const { code, stdout, stderr } = await oomrace("bench", "--help");
     expect([code, stderr]).toEqual([0, ""]);
     const titles = stdout.split("\n").filter((line) => /^\S.*:$/.test(line));
-    expect(titles).toEqual(["The victim:", "The race:", "The measuring:", "Other:", "Examples:", "Exit codes:"]);
+    expect(titles).toEqual([
+      "The victim:",
+      "The race:",
+      "Under memory pressure:",
+      "The measuring:",
+      "Other:",
+      "Examples:",
+      "Exit codes:",
+    ]);
     const flags = [...stdout.matchAll(/^ {2}(?:-h, )?--([a-z-]+)/gm)].map((match) => match[1]);
     expect(flags.slice().sort().join(" ")).toBe(
-      "allocators frames help hz json layout layouts-only lock-granularity order pages pairs protocol quick " +
-        "reaper reaper-speed reapers seed smaps victim-speed vmas",
+      "allocators frames help hz json kills layout layouts-only lock-granularity needless order pages pairs protocol " +
+        "quick reaper reaper-speed reapers seed smaps victim-speed victims vmas",
     );
     expect(stdout.replaceAll(/\s+/g, " ")).toContain(
       "teardown protocol: v4.13, hocko-v1, hocko-v2, v4.14, v4.17, v5.17, v6.1, v6.18, or a file (default: v6.1)",

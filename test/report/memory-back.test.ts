@@ -14,16 +14,16 @@ const freed = (timeNs: number, cpu: number, pages: number, mm = MM): TraceRecord
 
 describe("the memory-back curve", () => {
   const records = [
-    freed(3000, 1, 40),
-    freed(2000, 0, 10),
-    freed(2500, 1, 7, 128),
-    freed(2600, 0, 0),
-    { timeNs: 2700, cpu: 0, event: TLB_FLUSH, a: MM, b: 50 },
-    freed(9000, 0, 50),
+    freed(2000, 1, 40),
+    freed(1000, 0, 10),
+    freed(1500, 1, 7, 128),
+    freed(1600, 0, 0),
+    { timeNs: 1700, cpu: 0, event: TLB_FLUSH, a: MM, b: 50 },
+    freed(8000, 0, 50),
   ];
 
   it("adds up what all CPUs freed of this mm, in the order of time, since the kill", () => {
-    expect(memoryBackCurve(records, MM, 1000)).toEqual([
+    expect(memoryBackCurve(records, MM)).toEqual([
       { ns: 1000, pages: 10 },
       { ns: 2000, pages: 50 },
       { ns: 8000, pages: 100 },
@@ -31,7 +31,7 @@ describe("the memory-back curve", () => {
   });
 
   it("reaches a share with the flush that completes it, and says what never came back", () => {
-    const curve = memoryBackCurve(records, MM, 1000);
+    const curve = memoryBackCurve(records, MM);
     expect(memoryBackTimes(curve, 100).map(({ pages, ns }) => [pages, ns])).toEqual([
       [50, 2000],
       [90, 8000],
@@ -42,7 +42,7 @@ describe("the memory-back curve", () => {
   });
 
   it("is drawn in ten steps of time", () => {
-    const text = renderMemoryBack(memoryBackCurve(records, MM, 1000), 100, { indent: 2 });
+    const text = renderMemoryBack(memoryBackCurve(records, MM), 100, { indent: 2 });
     const rows = text.split("\n").slice(1, 11);
     expect(rows).toHaveLength(10);
     expect(rows[0]).toMatch(/^ +800 ns +0 +\.{40}$/);

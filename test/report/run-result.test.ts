@@ -38,6 +38,7 @@ function rawKill(protocol: string): RawKill {
       reaperSpeed: 1,
       lockGranularity: "table",
       allocators: 1,
+      bystanders: 0,
       seed: 1,
     },
     timers: { kernelSecondMs: KERNEL_SECOND_MS, kernelPagesPerSecond: 3.1e6, soloPagesPerSecond: null },
@@ -54,7 +55,16 @@ function rawKill(protocol: string): RawKill {
     oversubscribed: false,
     roles: ["victim", "allocator 1", "kthread"],
     logEra,
-    kill: { sample: trial(), trace: drainLab(lab), lost: 0, mm: victim.mm },
+    kill: {
+      kills: 1,
+      needless: 0,
+      panicked: false,
+      actors: trial().actors,
+      phaseNs: 1,
+      trace: drainLab(lab),
+      lost: 0,
+      mms: [victim.mm],
+    },
     notes: [],
   };
 }
@@ -84,7 +94,7 @@ it("shows the log first, then tracepoints without what stalled allocations repea
   const result = buildRunResult(rawKill("v6.18"));
   expect(result.tracepoints.map(({ event }) => event)).toContain("reclaim_retry_zone");
   const text = renderRun(result);
-  const [, log, tracepoints, timeline] = text.split("\n\n");
+  const [, , log, tracepoints, timeline] = text.split("\n\n");
   expect(log).toMatch(/^Kernel log \(in kernel seconds\)\n {2}\[ {4}0\.000000\] sshd: a session invoked oom-killer/);
   expect(log).toMatch(/\n {2}\[ {4}2\.000000\] oom_reaper: reaped process 1000 \(hog\), now anon-rss:0kB/);
   expect(tracepoints).toMatch(/^Tracepoints \(since the kill\)\n/);

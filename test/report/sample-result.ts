@@ -138,6 +138,9 @@ function withAllocator(one: VariantResult): VariantResult {
   return { ...one, trials: one.trials.map((t) => ({ ...t, actors: [...t.actors, actor("allocator", { stalls })] })) };
 }
 
+/** 120 stalls of 1 to 120 emulated milliseconds. */
+const STALLS_US = Array.from({ length: 120 }, (_, i) => (i + 1) * 1000);
+
 /** Blocks are made once: their intervals take thousands of resamples. */
 const MANY_VMAS = block();
 const ONE_VMA = block(21, 1);
@@ -163,6 +166,17 @@ function sampleMrelease(): BenchResult["mrelease"] {
 
 export function sampleResult(more: Partial<BenchResult> = {}): BenchResult {
   const { setup } = MANY_VMAS;
+  const pressed = {
+    protocol: "v4.13",
+    order: "forward",
+    victims: 4,
+    pages: 8192,
+    aioUs: 0,
+    allocators: 2,
+    seed: 1,
+    actors: 4,
+    oversubscribed: true,
+  };
   const crowded = { ...setup, actors: 3, oversubscribed: true };
   return {
     schema: "oomrace.bench/1",
@@ -194,6 +208,9 @@ export function sampleResult(more: Partial<BenchResult> = {}): BenchResult {
       layoutsOnly: false,
       allocators: 1,
       lockGranularity: "table",
+      victims: 4,
+      kills: 200,
+      needless: false,
       pairs: 21,
       hz: null,
       quick: false,
@@ -220,6 +237,19 @@ export function sampleResult(more: Partial<BenchResult> = {}): BenchResult {
     ],
     granularity: [{ state: "broken", setup: { ...setup, lockGranularity: "mm" }, reason: "I2: page 7 freed twice" }],
     allocators: [{ ...FEW_PAIRS, variants: FEW_PAIRS.variants.map(withAllocator), setup: crowded }],
+    pressure: [
+      { state: "measured", setup: pressed, rounds: 60, kills: 200, needless: 41, panics: 1, stallsUs: STALLS_US },
+      {
+        state: "measured",
+        setup: { ...pressed, protocol: "v4.14", aioUs: 20_000 },
+        rounds: 3,
+        kills: 6,
+        needless: 0,
+        panics: 0,
+        stallsUs: [7000],
+      },
+      { state: "broken", setup: pressed, reason: "I2: page 7 freed twice" },
+    ],
     lockOperations: [
       { lock: "spinlock", operation: "lock + unlock", ns: 31.25, p99Ns: 44, samples: 20_000 },
       { lock: "rwsem", operation: "lock + downgrade + read unlock", ns: 48, p99Ns: null, samples: 64 },

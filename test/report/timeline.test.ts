@@ -64,9 +64,9 @@ describe("timelineItems", () => {
     ]);
   });
 
-  it("is a table with a column per CPU", () => {
-    const items = timelineItems([at(1500, 1, ZAP_BEGIN), at(4000, 1, ZAP_END), at(500, 0, SCHED_PROCESS_EXIT, 7)]);
-    expect(renderTimeline(items, ["victim", "reaper"], 1000).split("\n")).toEqual([
+  it("is a table with a column per CPU that did something", () => {
+    const items = timelineItems([at(500, 2, ZAP_BEGIN), at(3000, 2, ZAP_END), at(-500, 0, SCHED_PROCESS_EXIT, 7)]);
+    expect(renderTimeline(items, ["victim", "asleep", "reaper"]).split("\n")).toEqual([
       "   time  victim                    reaper",
       "-500 ns  sched_process_exit pid=7",
       " 500 ns                            unmaps 1 range (2.50 us)",

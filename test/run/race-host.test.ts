@@ -147,18 +147,6 @@ describe("a host", () => {
     }
   });
 
-  it("traces one kill from the barrier on", async () => {
-    const host = hostOf({ traceEvents: 1024 });
-    const { kernel } = context;
-    const { sample, trace, lost, mm } = await host.tracedTrial(await context.crewFor(host), "forward");
-    expect([lost, mm]).toEqual([0, kernel.elementOf(host.map.mms, 0)]);
-    expect(trace.every(({ timeNs }, i) => timeNs >= 0 && timeNs >= (trace[i - 1]?.timeNs ?? 0))).toBe(true);
-    expect(new Set(trace.map(({ cpu }) => cpu))).toEqual(new Set([0, 1]));
-    const freed = trace.filter(({ event, a }) => event === kernel.MM_PAGES_FREED && a === mm);
-    expect(freed.reduce((sum, { b }) => sum + b, 0)).toBe(sample.pages);
-    await expect(hostOf().tracedTrial(await context.crewFor(hostOf()), "forward")).rejects.toThrow("no trace rings");
-  });
-
   it("takes turns with others on one crew", async () => {
     const hosts = [hostOf({ protocol: "v4.13", reaper: "kthread" }), hostOf({ protocol: "v6.18", levels: 5 })];
     for (let turn = 0; turn < 4; turn++) {

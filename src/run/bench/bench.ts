@@ -7,6 +7,7 @@ import { LOCK_GRANULARITIES } from "../../machine/shape.ts";
 import { type Layout, NotAvailable, PTRS_PER_PTE } from "../../scenario/layout.ts";
 import { buildLayout, LAYOUTS } from "../../scenario/layouts/index.ts";
 import { readSmaps } from "../../scenario/process.ts";
+import { actorsOf } from "../actors.ts";
 import { machineInfo } from "../cpu-info.ts";
 import { packageVersion } from "../version.ts";
 import { HangError } from "../watchdog.ts";
@@ -18,6 +19,7 @@ import { measureCosts } from "./costs.ts";
 import { timeLockOperations } from "./lock-operations.ts";
 import { measureMrelease } from "./mrelease-rows.ts";
 import { measureNativeTwin } from "./native-rows.ts";
+import { countNeedlessKills, measurePressure, pressureRequest } from "./pressure.ts";
 import type {
   BenchOptions,
   Cost,
@@ -26,6 +28,7 @@ import type {
   RawBlock,
   RawMrelease,
   RawNative,
+  RawPressure,
   TimerScale,
 } from "./record.ts";
 
@@ -37,6 +40,8 @@ interface Sizes {
   readonly sidePairs: number;
   readonly warmups: number;
   readonly calibrationPages: number;
+  /** Of each process under pressure. */
+  readonly pressurePages: number;
   /** For real processes that are killed. */
   readonly mreleaseSeconds: number;
 }
@@ -47,6 +52,7 @@ const FULL: Sizes = {
   sidePairs: 10,
   warmups: 2,
   calibrationPages: 2 ** 20,
+  pressurePages: 2 ** 13,
   mreleaseSeconds: 20,
 };
 const QUICK: Sizes = {
@@ -55,6 +61,7 @@ const QUICK: Sizes = {
   sidePairs: 2,
   warmups: 1,
   calibrationPages: 2 ** 14,
+  pressurePages: 2 ** 11,
   mreleaseSeconds: 2,
 };
 
@@ -78,6 +85,7 @@ interface Findings {
   readonly blocks: RawBlock[];
   readonly granularity: RawBlock[];
   readonly allocators: RawBlock[];
+  readonly pressure: RawPressure[];
   lockOperations: readonly LockOperation[];
   native: RawNative;
   mrelease: RawMrelease;
@@ -96,6 +104,7 @@ export async function runBench(request: BenchRequest, hooks: BenchHooks): Promis
     blocks: [],
     granularity: [],
     allocators: [],
+    pressure: [],
     lockOperations: [],
     native: { state: "absent", reason: ENDED_BEFORE },
     mrelease: { state: "absent", reason: ENDED_BEFORE },
@@ -124,12 +133,16 @@ function hangReportOf(error: unknown): string | null {
 async function measureAll(context: BenchContext, request: BenchRequest, findings: Findings): Promise<void> {
   const sizes = request.quick ? QUICK : FULL;
   const { seed } = request;
+  if (request.needless) {
+    findings.native = { state: "absent", reason: "--needless" };
+    findings.mrelease = { state: "absent", reason: "--needless" };
+    await setTimers(context, request, sizes, findings);
+    await countNeedlessKills(context, request, sizes.pressurePages, findings.pressure);
+    return;
+  }
   // Before anything is measured: what cannot be built is said at once.
   const layouts = layoutsOf(request, sizes, findings.notes);
-  const solo = request.hz === null ? await soloRate(context, sizes.calibrationPages, CALIBRATION_PROTOCOL, seed) : 0;
-  const { scale, rate } = timerScale(request.hz, solo);
-  findings.timers = scale;
-  await context.setTimerRate(rate);
+  await setTimers(context, request, sizes, findings);
   for (const layout of layouts) {
     for (const frames of request.frames) {
       findings.blocks.push(await measureBlock(context, blockRequest(request, sizes, layout, frames)));
@@ -166,6 +179,19 @@ async function measureAll(context: BenchContext, request: BenchRequest, findings
   findings.mrelease = await measureMrelease(context, { layouts, pairs, seconds: sizes.mreleaseSeconds });
 }
 
+async function setTimers(
+  context: BenchContext,
+  request: BenchRequest,
+  sizes: Sizes,
+  findings: Findings,
+): Promise<void> {
+  const { hz, seed } = request;
+  const solo = hz === null ? await soloRate(context, sizes.calibrationPages, CALIBRATION_PROTOCOL, seed) : 0;
+  const { scale, rate } = timerScale(hz, solo);
+  findings.timers = scale;
+  await context.setTimerRate(rate);
+}
+
 /** Which of the variants under test come from files, so that a result says what it rests on. */
 function ownVariantNotes({ modules }: BenchContext, request: BenchRequest): string[] {
   return modules.flatMap(({ file, protocols, orders }) => [
@@ -174,7 +200,7 @@ function ownVariantNotes({ modules }: BenchContext, request: BenchRequest): stri
   ]);
 }
 
-/** Granularities side by side, then an allocator in the way, both on one small layout. */
+/** Granularities side by side, then an allocator in the way, both on one small layout; then several victims. */
 async function measureSides(
   context: BenchContext,
   request: BenchRequest,
@@ -191,6 +217,7 @@ async function measureSides(
     findings.granularity.push(await measureBlock(context, { ...base, lockGranularity }));
   }
   if (request.allocators === 0) findings.allocators.push(await measureBlock(context, { ...base, allocators: 1 }));
+  findings.pressure.push(await measurePressure(context, pressureRequest(request, sizes.pressurePages)));
 }
 
 function blockRequest(
@@ -199,10 +226,8 @@ function blockRequest(
   layout: Layout,
   frames: BlockRequest["frames"],
 ): BlockRequest {
-  const { protocol, orders, reaper, reapers, victimSpeed, reaperSpeed } = request;
-  const { lockGranularity, allocators, pairs, seed } = request;
-  const race = { protocol, orders, reaper, reapers, victimSpeed, reaperSpeed, lockGranularity, allocators };
-  return { ...race, layout, frames, pairs, seed, warmups: sizes.warmups };
+  const { protocol, orders, pairs, seed } = request;
+  return { ...actorsOf(request), protocol, orders, layout, frames, pairs, seed, warmups: sizes.warmups };
 }
 
 /** The layouts asked for, one for each size; one that this machine cannot make is noted and left out. */

@@ -3,9 +3,9 @@
 import { UsageError } from "../../base/errors.ts";
 import type { FrameOrder } from "../../machine/address-space.ts";
 import type { Reaper } from "../../machine/race.ts";
-import type { LockGranularity } from "../../machine/shape.ts";
 import { countLayout, type Layout, PTRS_PER_PTE } from "../../scenario/layout.ts";
 import { buildLayout } from "../../scenario/layouts/index.ts";
+import { type Actors, actorsOf } from "../actors.ts";
 import { machineInfo, oversubscribed } from "../cpu-info.ts";
 import { RaceHost } from "../race-host.ts";
 import type { TrialSample } from "../samples.ts";
@@ -13,17 +13,11 @@ import { type BenchContext, Interrupted } from "./context.ts";
 import { hypotheticalNotes } from "./hypothetical.ts";
 import type { BlockSetup, RawBlock, RawVariant } from "./record.ts";
 
-export interface BlockRequest {
+export interface BlockRequest extends Actors {
   readonly layout: Layout;
   readonly frames: FrameOrder;
   readonly protocol: string;
   readonly orders: readonly string[];
-  readonly reaper: Reaper;
-  readonly reapers: number;
-  readonly victimSpeed: number;
-  readonly reaperSpeed: number;
-  readonly lockGranularity: LockGranularity;
-  readonly allocators: number;
   readonly pairs: number;
   /** Trials thrown away before the first pair. */
   readonly warmups: number;
@@ -114,12 +108,7 @@ function stage(context: BenchContext, request: BlockRequest): RaceHost {
     levels: countLayout(request.layout).levels,
     frames: request.frames,
     protocol: request.protocol,
-    lockGranularity: request.lockGranularity,
-    reaper: request.reaper,
-    reapers: request.reapers,
-    victimSpeed: request.victimSpeed,
-    reaperSpeed: request.reaperSpeed,
-    allocators: request.allocators,
+    ...actorsOf(request),
     seed: request.seed,
     traceEvents: 0,
     lockOrder: false,

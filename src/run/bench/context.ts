@@ -1,9 +1,9 @@
 /** What all parts of a bench share: the kernel, the workers, where progress goes, and whether to stop. */
 
+import type { MachineMap } from "../../machine/memory-map.ts";
 import { collectGarbage } from "../collect-garbage.ts";
 import { type Kernel, loadKernel, workerUrl } from "../kernel-variant.ts";
 import { type CpuTimeInfo, Crew } from "../parallel.ts";
-import type { RaceHost } from "../race-host.ts";
 import { adoptFile, type UserModule } from "../user-variants.ts";
 
 export interface BenchHooks {
@@ -13,6 +13,13 @@ export interface BenchHooks {
   readonly stopped: () => boolean;
   /** Paths of a user's modules, for more protocols and orders. */
   readonly modules: readonly string[];
+}
+
+/** What a crew can be attached to: a RaceHost, say. */
+export interface CrewHost {
+  readonly map: MachineMap;
+  readonly resetsByCopy: boolean;
+  attach(crew: Crew): Promise<void>;
 }
 
 /** Thrown between trials when the user asked to stop. */
@@ -30,7 +37,7 @@ export class BenchContext {
   #usPerNs = 1 / 1000;
   #crew: Crew | undefined;
   #cpus = 0;
-  #attached: RaceHost | undefined;
+  #attached: CrewHost | undefined;
   #cpuTime: CpuTimeInfo = { source: "not available", resolutionNs: 0 };
 
   private constructor(
@@ -69,7 +76,7 @@ export class BenchContext {
   }
 
   /** Workers that are warmed up and attached to `host`; the same ones as long as they live. */
-  async crewFor(host: RaceHost): Promise<Crew> {
+  async crewFor(host: CrewHost): Promise<Crew> {
     this.throwIfStopped();
     const cpus = host.map.shape.cpus;
     if (!this.#crew || this.#cpus < cpus) {

@@ -4,6 +4,7 @@ import type { FrameOrder } from "../../machine/address-space.ts";
 import type { Reaper } from "../../machine/race.ts";
 import type { LockGranularity } from "../../machine/shape.ts";
 import type { LayoutCounts } from "../../scenario/layout.ts";
+import type { Actors } from "../actors.ts";
 import type { MachineInfo } from "../cpu-info.ts";
 import type { MreleasePair } from "../native-mrelease.ts";
 import type { CpuTimeInfo } from "../parallel.ts";
@@ -54,15 +55,9 @@ export interface Cost {
   readonly unit: "ns" | "pages/s" | "times";
 }
 
-export interface BenchOptions {
+export interface BenchOptions extends Actors {
   readonly protocol: string;
   readonly orders: readonly string[];
-  readonly reaper: Reaper;
-  /** How many call process_mrelease. */
-  readonly reapers: number;
-  /** Speed of the victim's and the reapers' CPUs, above 0 to 1. */
-  readonly victimSpeed: number;
-  readonly reaperSpeed: number;
   readonly layouts: readonly string[];
   /** File or process id of --smaps. */
   readonly smaps: string | null;
@@ -73,12 +68,48 @@ export interface BenchOptions {
   readonly frames: readonly FrameOrder[];
   /** Nothing beside the layouts: no other granularity or allocators, no costs, no locks, no C. */
   readonly layoutsOnly: boolean;
-  readonly allocators: number;
-  readonly lockGranularity: LockGranularity;
+  /** Under pressure: processes that may be killed, and kills of each row. */
+  readonly victims: number;
+  readonly kills: number;
+  /** Nothing but needless kills, of every protocol. */
+  readonly needless: boolean;
   readonly pairs: number;
   readonly hz: number | null;
   readonly quick: boolean;
 }
+
+/** What was under pressure. */
+export interface PressureSetup {
+  readonly protocol: string;
+  /** The kthread's walk. */
+  readonly order: string;
+  /** Processes that may be killed, and pages of each. */
+  readonly victims: number;
+  readonly pages: number;
+  /** Emulated microseconds that a killed process waits for I/O before it frees anything. */
+  readonly aioUs: number;
+  readonly allocators: number;
+  readonly seed: number;
+  /** Actors that run at the same time. */
+  readonly actors: number;
+  readonly oversubscribed: boolean;
+}
+
+/** Kills by the OOM killer, many of them; or why there are none. */
+export type RawPressure =
+  | {
+      readonly state: "measured";
+      readonly setup: PressureSetup;
+      readonly rounds: number;
+      readonly kills: number;
+      /** Of those, how many met an earlier victim that still had pages to reap. */
+      readonly needless: number;
+      /** Rounds that ended with nobody left to kill. */
+      readonly panics: number;
+      /** Each stall of an allocation, in emulated microseconds; those of rounds that panicked are lost. */
+      readonly stallsUs: readonly number[];
+    }
+  | { readonly state: "broken"; readonly setup: PressureSetup; readonly reason: string };
 
 /** One variant's trials. */
 export interface RawVariant {
@@ -166,6 +197,8 @@ export interface RawBench {
   readonly granularity: readonly RawBlock[];
   /** With allocators stalling on watermarks. */
   readonly allocators: readonly RawBlock[];
+  /** Several processes under memory pressure. */
+  readonly pressure: readonly RawPressure[];
   readonly lockOperations: readonly LockOperation[];
   readonly native: RawNative;
   readonly mrelease: RawMrelease;
