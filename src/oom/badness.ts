@@ -15,7 +15,7 @@ import {
 import { inVfork } from "../task/fork.ts";
 import { OOM_SCORE_ADJ_MIN, Signal } from "../task/signal.ts";
 import {
-  findLockTaskMm,
+  findLockThread,
   PF_KTHREAD,
   signalOf,
   Task,
@@ -55,10 +55,10 @@ export function* oomUnkillableTask(cpu: Cpu, task: number): Steps<boolean> {
  */
 export function* oomBadness(cpu: Cpu, task: number, totalpages: number, rules: KillerRules): Steps<number> {
   if (yield* oomUnkillableTask(cpu, task)) return INELIGIBLE;
-  const mm = yield* findLockTaskMm(cpu, task);
-  if (mm === 0) return INELIGIBLE;
-  const points = yield* mmPoints(cpu, task, mm, totalpages, rules);
-  yield* taskUnlock(cpu, task);
+  const thread = yield* findLockThread(cpu, task);
+  if (thread === 0) return INELIGIBLE;
+  const points = yield* mmPoints(cpu, thread, load(cpu, thread + Task.mm), totalpages, rules);
+  yield* taskUnlock(cpu, thread);
   return points === INELIGIBLE || rules.signedBadness ? points : Math.max(1, points);
 }
 

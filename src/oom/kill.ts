@@ -9,6 +9,7 @@ import { thawProcess, thawTask } from "../task/freezer.ts";
 import { OOM_SCORE_ADJ_MIN, Signal } from "../task/signal.ts";
 import {
   findLockTaskMm,
+  findLockThread,
   killTask,
   signalOf,
   Task,
@@ -110,14 +111,14 @@ function* thawVictim(cpu: Cpu, task: number, rules: KillerRules): Steps<void> {
  * `__oom_kill_process`: SIGKILL first, so that a victim cannot use the reserves at leisure, then the mark; then every other
  * process with the same mm. Nothing happens to a task that has let go of its mm meanwhile.
  */
-function* killAndQueue(cpu: Cpu, victim: number, message: number, protocol: Protocol): Steps<void> {
-  const mm = yield* findLockTaskMm(cpu, victim);
-  if (mm === 0) {
-    logExiting(cpu, victim, message);
+function* killAndQueue(cpu: Cpu, process: number, message: number, protocol: Protocol): Steps<void> {
+  const victim = yield* findLockThread(cpu, process);
+  if (victim === 0) {
+    logExiting(cpu, process, message);
     return;
   }
+  const mm = load(cpu, victim + Task.mm);
   yield* mmgrab(cpu, mm);
-  yield* getTaskStruct(cpu, victim);
   noteKill(cpu);
   yield* fetchAdd(cpu, cpu.machine + OomGlobals.oomKills, 1);
   yield* memcgEvent(cpu, load(cpu, mm + Mm.memcg), Memcg.eventsOomKill);
@@ -128,8 +129,8 @@ function* killAndQueue(cpu: Cpu, victim: number, message: number, protocol: Prot
   logKilled(cpu, victim, mm, message);
   yield* thawVictim(cpu, victim, protocol.killer);
   yield* taskUnlock(cpu, victim);
-  if (yield* killSharers(cpu, victim, mm, protocol.killer)) yield* queueOomReaper(cpu, victim, protocol);
-  yield* putTaskStruct(cpu, victim);
+  // From here on the thread may be gone; on the process the caller has a reference.
+  if (yield* killSharers(cpu, process, mm, protocol.killer)) yield* queueOomReaper(cpu, process, protocol);
   yield* mmdrop(cpu, mm);
 }
 

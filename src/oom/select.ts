@@ -6,7 +6,7 @@ import { mmFlagSet } from "../mm/mm.ts";
 import { MMF_OOM_SKIP } from "../mm/mm-struct.ts";
 import { Signal } from "../task/signal.ts";
 import {
-  findLockTaskMm,
+  findLockThread,
   signalOf,
   Task,
   taskAt,
@@ -84,9 +84,9 @@ function* isGivenUp(cpu: Cpu, task: number, rules: KillerRules): Steps<boolean> 
   if (rules.victimScan === "oom_mm") {
     return yield* mmFlagSet(cpu, yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.oomMm), MMF_OOM_SKIP);
   }
-  const mm = yield* findLockTaskMm(cpu, task);
-  if (mm === 0) return false;
-  const hidden = yield* mmFlagSet(cpu, mm, MMF_OOM_SKIP);
-  yield* taskUnlock(cpu, task);
+  const thread = yield* findLockThread(cpu, task);
+  if (thread === 0) return false;
+  const hidden = yield* mmFlagSet(cpu, load(cpu, thread + Task.mm), MMF_OOM_SKIP);
+  yield* taskUnlock(cpu, thread);
   return hidden;
 }

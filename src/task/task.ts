@@ -233,12 +233,29 @@ export function* tskIsOomVictim(cpu: Cpu, task: number): Steps<boolean> {
   return task !== 0 && (yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.oomMm)) !== 0;
 }
 
-/** `find_lock_task_mm`: the task's mm with `task_lock` held, or 0 with nothing held. */
+/** The task's mm with `task_lock` held, or 0 with nothing held: `find_lock_task_mm` of a process of one thread. */
 export function* findLockTaskMm(cpu: Cpu, task: number): Steps<number> {
   yield* spinLock(cpu, task + Task.allocLock, ALLOC_LOCK);
   const mm = load(cpu, task + Task.mm);
   if (mm === 0) yield* taskUnlock(cpu, task);
   return mm;
+}
+
+/**
+ * `find_lock_task_mm`: the task or, where that has exited, another thread of its process that still has the mm, with its
+ * task_lock held; 0, with nothing held, when none has.
+ */
+export function* findLockThread(cpu: Cpu, task: number): Steps<number> {
+  if ((yield* findLockTaskMm(cpu, task)) !== 0) return task;
+  let found = 0;
+  yield* tasklistReadLock(cpu);
+  for (let index = 0; index < taskCount(cpu) && found === 0; index++) {
+    const thread = taskAt(cpu, index);
+    if (thread === task || load(cpu, thread + Task.pid) === 0) continue;
+    if (signalOf(cpu, thread) === signalOf(cpu, task) && (yield* findLockTaskMm(cpu, thread)) !== 0) found = thread;
+  }
+  yield* tasklistReadUnlock(cpu);
+  return found;
 }
 
 export function* taskUnlock(cpu: Cpu, task: number): Steps<void> {

@@ -124,7 +124,15 @@ describe("the scan", () => {
     expect(erasWhere((rules) => choose(rules) === CHOSEN_ABORT)).toEqual(until("V4_9"));
     lab.alone(CALLER, (cpu) => setMmFlag(cpu, victim.mm, MMF_OOM_SKIP));
     poke(victim.task + Task.mm, 0);
-    expect(erasWhere((rules) => choose(rules) === CHOSEN_ABORT)).toEqual(until("V4_9"));
+    expect(
+      erasWhere((rules) => choose(rules) === CHOSEN_ABORT),
+      "one thread has it",
+    ).toEqual(until("V4_8"));
+    poke(thread.task + Task.mm, 0);
+    expect(
+      erasWhere((rules) => choose(rules) === CHOSEN_ABORT),
+      "none",
+    ).toEqual(until("V4_9"));
   });
 
   it("of equal points takes the later in v4.7, v4.8 and since v5.9", () => {

@@ -25,6 +25,7 @@ import { doExit } from "../../src/task/exit.ts";
 import { OOM_SCORE_ADJ_MIN, Signal } from "../../src/task/signal.ts";
 import { currentTask, PF_KTHREAD, switchTo, Task, TaskGlobals } from "../../src/task/task.ts";
 import { putOomMm, releaseTask } from "../../src/task/tasklist.ts";
+import { addThread } from "../task/lab.ts";
 import { burstScheduler, OomLab, type Process, patientScheduler } from "./lab.ts";
 
 /** Pages of page tables that `span` needs: one per level. */
@@ -157,6 +158,20 @@ describe("outOfMemory", () => {
     expect(kill(lab), "the victim is still there").toBe(true);
     expect(lab.word(lab.map.root + OomGlobals.oomKills)).toBe(1);
     expect(isVictim(lab, small)).toBe(false);
+  });
+
+  it("finds a process by its other threads once its first has exited", () => {
+    const lab = killerLab();
+    const large = lab.spawn(0, span(9));
+    const [small, thread] = [lab.spawn(1, span(3)), addThread(lab, 2, large)];
+    lab.alone(0, (cpu) => doExit(cpu, large.task));
+    expect(lab.word(large.task + Task.mm)).toBe(0);
+    expect(kill(lab)).toBe(true);
+    expect([isVictim(lab, large), isVictim(lab, small)]).toEqual([true, false]);
+    expect([signalled(lab, 1), signalled(lab, 2)]).toEqual([false, true]);
+    expect([large, thread].map(({ task }) => lab.word(task + Task.tifMemdie))).toEqual([0, 1]);
+    lab.alone(2, (cpu) => doExit(cpu, thread.task));
+    expect(lab.word(lab.map.root + TaskGlobals.oomVictims)).toBe(0);
   });
 
   it("first lets a dying caller go on, and kills nobody", () => {
