@@ -21,6 +21,7 @@ import { OOM_LOCK, OomGlobals } from "./globals.ts";
 import { helpTaskToDie, oomKillProcess } from "./kill.ts";
 import { CHOSEN_ABORT, OomControl, ORDER_SYSRQ } from "./oom-control.ts";
 import type { Protocol } from "./protocols/protocol.ts";
+import { watchChoice } from "./second-kill-watch.ts";
 import { selectBadProcess } from "./select.ts";
 
 /** HZ = 250. */
@@ -85,6 +86,7 @@ export function* outOfMemory(cpu: Cpu, oc: number, protocol: Protocol): Steps<bo
     return false;
   }
   if (chosen === CHOSEN_ABORT) return true;
+  if (!sysrq) watchChoice(cpu, chosen);
   yield* oomKillProcess(cpu, chosen, protocol);
   if (protocol.killer.sleepsUnderOomLock) yield* sleepUs(cpu, JIFFY_US);
   return true;

@@ -13,6 +13,7 @@ import { signalOf, Task } from "../task/task.ts";
 import { WAKE_REAPER } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
 import type { Protocol } from "./protocols/protocol.ts";
+import { noteFailedTry } from "./second-kill-watch.ts";
 import { runAsyncMmput } from "./victim.ts";
 
 /** Tries before the reaper gives up on a victim. */
@@ -41,6 +42,7 @@ export function* reapVictim(cpu: Cpu, mm: number, protocol: Protocol, order: Tra
   while (!(yield* protocol.oomReapTaskMm(cpu, mm, order))) {
     // After the last try too: a victim gets a full second before it is given up.
     yield* sleepUs(cpu, REAP_RETRY_US);
+    noteFailedTry(cpu, mm, REAP_RETRY_US);
     if (tries === MAX_OOM_REAP_RETRIES) break;
     tries++;
   }
