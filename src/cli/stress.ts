@@ -1,7 +1,8 @@
 /** `oomrace stress` */
 
 import type { Command } from "commander";
-import { describeStress, runStress, type StressResult } from "../run/stress.ts";
+import { runStress } from "../run/stress.ts";
+import { describeStress, type StressResult } from "../run/stress-tally.ts";
 import { EXIT_FINE, EXIT_HANG, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION } from "./exit-code.ts";
 import { setHelpPage } from "./help.ts";
 import { catchInterrupt } from "./interrupt.ts";
@@ -43,6 +44,7 @@ async function stress(flags: { seconds: number; kills?: number; seed?: number })
     interrupt.release();
   }
   process.stdout.write(`${describeStress(result)}\n`);
+  if (result.hang !== null) return EXIT_HANG;
   if (result.broken.length > 0) return EXIT_VIOLATION;
   return result.interrupted ? EXIT_INTERRUPTED : EXIT_FINE;
 }

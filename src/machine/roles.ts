@@ -5,15 +5,12 @@
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
 import { nowNs, nowUs } from "../arena/mem.ts";
-import { UsageError } from "../base/errors.ts";
 import { CpuMm, stamp } from "../mm/cpu-mm.ts";
 import { mmapReadLock, mmapReadUnlock } from "../mm/mmap-lock.ts";
 import { tlbFinishMmu, tlbGatherMmu } from "../mm/mmu-gather.ts";
 import { allocPages, GFP_KERNEL } from "../mm/page-alloc.ts";
-import type { TraversalOrder } from "../mm/traversal/order.ts";
 import { unmapVmas } from "../mm/unmap.ts";
 import { mreleaseReap } from "../oom/process-mrelease.ts";
-import type { Protocol } from "../oom/protocols/protocol.ts";
 import { oomReapTask } from "../oom/reaper.ts";
 import { oomReaper } from "../oom/reaper-queue.ts";
 import { noteProgress } from "../sync/lock-stat.ts";
@@ -22,24 +19,14 @@ import { doExit } from "../task/exit.ts";
 import { currentTask } from "../task/task.ts";
 import { ALLOC_STALL_BEGIN, ALLOC_STALL_END } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
-import { allOrders, allProtocols } from "./adopt.ts";
+import { crowdBystanderRoles } from "./crowd-bystanders.ts";
+import { crowdPressureRoles } from "./crowd-pressure.ts";
+import { crowdVictimRoles } from "./crowd-victims.ts";
 import { chainPage, putPageChain } from "./page-chain.ts";
 import { taskRoles } from "./task-roles.ts";
+import { findOrder, findProtocol } from "./variants.ts";
 
-/** Variants by name, adopted ones too; throws UsageError that lists what there is. */
-export function findProtocol(name: string): Protocol {
-  return find("protocol", allProtocols(), name);
-}
-
-export function findOrder(name: string): TraversalOrder {
-  return find("order", allOrders(), name);
-}
-
-function find<T extends { readonly name: string }>(what: string, all: readonly T[], name: string): T {
-  const found = all.find((one) => one.name === name);
-  if (!found) throw new UsageError(`${what} "${name}": expected one of ${all.map((one) => one.name).join(", ")}`);
-  return found;
-}
+export { findOrder, findProtocol } from "./variants.ts";
 
 /** The killed task exits; the last user of the mm tears it down. */
 function* victim(cpu: Cpu, _params: Record<string, never>): Steps<void> {
@@ -119,4 +106,15 @@ function* allocator(cpu: Cpu, params: { readonly pages: number }): Steps<Allocat
 }
 
 /** Roles by the name that a trial calls them. */
-export const roles = { victim, unmapLoop, mrelease, kthread, oomReaperKthread, allocator, ...taskRoles };
+export const roles = {
+  victim,
+  unmapLoop,
+  mrelease,
+  kthread,
+  oomReaperKthread,
+  allocator,
+  ...taskRoles,
+  ...crowdVictimRoles,
+  ...crowdBystanderRoles,
+  ...crowdPressureRoles,
+};

@@ -3,7 +3,6 @@
 import { collectGarbage } from "../collect-garbage.ts";
 import { type Kernel, loadKernel, workerUrl } from "../kernel-variant.ts";
 import { type CpuTimeInfo, Crew } from "../parallel.ts";
-import type { RaceHost } from "../race-host.ts";
 import { adoptFile, type UserModule } from "../user-variants.ts";
 
 export interface BenchHooks {
@@ -13,6 +12,14 @@ export interface BenchHooks {
   readonly stopped: () => boolean;
   /** Paths of a user's modules, for more protocols and orders. */
   readonly modules: readonly string[];
+}
+
+/** A machine that a crew may work on. */
+export interface Host {
+  readonly map: { readonly shape: { readonly cpus: number } };
+  /** Whether its arena is small, so that another one may be at its side. */
+  readonly resetsByCopy: boolean;
+  attach(crew: Crew): Promise<void>;
 }
 
 /** Thrown between trials when the user asked to stop. */
@@ -30,7 +37,7 @@ export class BenchContext {
   #usPerNs = 1 / 1000;
   #crew: Crew | undefined;
   #cpus = 0;
-  #attached: RaceHost | undefined;
+  #attached: Host | undefined;
   #cpuTime: CpuTimeInfo = { source: "not available", resolutionNs: 0 };
 
   private constructor(
@@ -69,7 +76,7 @@ export class BenchContext {
   }
 
   /** Workers that are warmed up and attached to `host`; the same ones as long as they live. */
-  async crewFor(host: RaceHost): Promise<Crew> {
+  async crewFor(host: Host): Promise<Crew> {
     this.throwIfStopped();
     const cpus = host.map.shape.cpus;
     if (!this.#crew || this.#cpus < cpus) {
