@@ -18,12 +18,13 @@ import { OOM_SCORE_ADJ_MIN } from "../task/signal.ts";
 import { createTask, PF_KTHREAD, switchTo, type TaskSpec } from "../task/task.ts";
 import { buildAddressSpace, type Mapping } from "./address-space.ts";
 import { signedWord } from "./crowd-bystanders.ts";
-import type { CrowdSetup, CrowdVictim } from "./crowd-setup.ts";
+import { type CrowdSetup, type CrowdVictim, STUCK_PAGES } from "./crowd-setup.ts";
 import { findProtocol } from "./variants.ts";
 
 /** Where a bystander has its private pages, and a victim's file: above all that victims map. */
 export const BYSTANDER_VPN = 0x80000;
 const FILE_VPN = 0x90000;
+const STUCK_VPN = 0x1000;
 const FIRST_PID = 1000;
 
 /** A file as a bystander sees it. */
@@ -90,6 +91,17 @@ export function buildVictim(cpu: Cpu, victim: CrowdVictim, setup: CrowdSetup, by
   runToEnd(buildAddressSpace(cpu, mm, mappings, setup.frames, seed));
   store(cpu, mm + Mm.aioUs, aioUs);
   return { cpu, task, mm };
+}
+
+/** A process in task slot `slot` that no CPU runs, built by `cpu`. */
+export function buildStuck(cpu: Cpu, slot: number, setup: CrowdSetup): void {
+  const mm = runToEnd(mmAlloc(cpu, slot + 1, findProtocol(setup.protocol).rwsemRules));
+  assert(mm !== 0, "buildStuck: no memory for the mm");
+  createTask(cpu, slot, { pid: FIRST_PID + slot, comm: "stuck", mm });
+  const mappings: readonly Mapping[] = [
+    { startVpn: STUCK_VPN, pages: STUCK_PAGES, flags: VM_READ | VM_WRITE, present: "all" },
+  ];
+  runToEnd(buildAddressSpace(cpu, mm, mappings, setup.frames, setup.seed));
 }
 
 /** Maps the first file of the victims into the bystander, too, if there is one and it shall. */

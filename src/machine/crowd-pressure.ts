@@ -5,8 +5,9 @@ import { atomicLoad } from "../arena/mem.ts";
 import { allocPages, GFP_KERNEL } from "../mm/page-alloc.ts";
 import { stopOomReaper } from "../oom/reaper-queue.ts";
 import { noteProgress } from "../sync/lock-stat.ts";
+import { doExit } from "../task/exit.ts";
 import { SIGNAL_GROUP_EXIT, Signal } from "../task/signal.ts";
-import { killTask, signalOf, taskAt } from "../task/task.ts";
+import { killTask, signalOf, switchTo, taskAt } from "../task/task.ts";
 import { awaitGroup, Board, declareOver, leaveGroup } from "./board.ts";
 import { chainPage, putPageChain } from "./page-chain.ts";
 
@@ -36,6 +37,16 @@ function* crowdAllocator(cpu: Cpu, params: CrowdAllocatorParams): Steps<void> {
 export interface CrowdDirectorParams extends CrowdAllocatorParams {
   /** Task slots of the processes that shall be gone in the end. */
   readonly victims: readonly number[];
+  /** Those among the others that run nowhere: the director's CPU takes them to their exit. */
+  readonly stuck: readonly number[];
+}
+
+/** Kills a process that is not on its way out yet; whether it did. */
+function* killLeftOver(cpu: Cpu, task: number): Steps<boolean> {
+  const flags = yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.flags);
+  if ((flags & SIGNAL_GROUP_EXIT) !== 0) return false;
+  yield* killTask(cpu, task);
+  return true;
 }
 
 /**
@@ -49,11 +60,13 @@ function* crowdDirector(cpu: Cpu, params: CrowdDirectorParams): Steps<{ killed: 
   yield* putPageChain(cpu, chain);
   let killed = 0;
   for (let i = 0; i < params.victims.length; i++) {
-    const task = taskAt(cpu, params.victims[i] as number);
-    const flags = yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.flags);
-    if ((flags & SIGNAL_GROUP_EXIT) !== 0) continue;
-    yield* killTask(cpu, task);
-    killed++;
+    if (yield* killLeftOver(cpu, taskAt(cpu, params.victims[i] as number))) killed++;
+  }
+  for (let i = 0; i < params.stuck.length; i++) {
+    const task = taskAt(cpu, params.stuck[i] as number);
+    if (yield* killLeftOver(cpu, task)) killed++;
+    switchTo(cpu, task);
+    yield* doExit(cpu, task);
   }
   yield* awaitGroup(cpu, board + Board.victims);
   yield* declareOver(cpu, board);

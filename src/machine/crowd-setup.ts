@@ -43,6 +43,8 @@ export interface CrowdSetup {
   readonly seed: number;
   readonly victims: readonly CrowdVictim[];
   readonly bystander: CrowdBystander;
+  /** Processes, less worth a kill than victims, that no CPU runs: what they have only a reaper can give back. */
+  readonly stuck: number;
   /** Pages that each allocator wants; at least one. */
   readonly allocators: readonly number[];
   /** Calls of process_mrelease that somebody makes, one victim after the other; 0: nobody does. */
@@ -66,6 +68,9 @@ export function crowdCpus({ victims, allocators, mreleaseCalls }: CrowdSetup): n
   return victims.reduce((sum, victim) => sum + cpusOf(victim), common);
 }
 
+/** Pages of a process that no CPU runs. */
+export const STUCK_PAGES = 40;
+
 /** Room beside what is mapped at the start: it is taken away before the start, down to the watermarks. */
 const SPARE_FRAMES = 2048;
 /** Watermarks that bite, and yet per-CPU lists so short that not all of a small victim ends on them. */
@@ -80,18 +85,18 @@ export function crowdShape(setup: CrowdSetup, { lockGranularity, levels }: Crowd
   const total = (of: (one: readonly Mapping[]) => number): number => mappings.reduce((sum, one) => sum + of(one), 0);
   const cpus = crowdCpus(setup);
   // Victims, the bystander, one child of it at a time.
-  const processes = mappings.length + 2;
+  const processes = mappings.length + setup.stuck + 2;
   const tables = total((one) => countTables(one, levels)) + processes * MORE_TABLES;
   return {
     cpus,
-    frames: 1 + total(countPresent) + setup.bystander.pages + tables + SPARE_FRAMES,
+    frames: 1 + total(countPresent) + setup.bystander.pages + setup.stuck * STUCK_PAGES + tables + SPARE_FRAMES,
     swapSlots: total((one) => countKinds(one).swapSlots ?? 0),
     files: total((one) => countKinds(one).files ?? 0),
     filePages: total((one) => countKinds(one).filePages ?? 0),
     tables,
     vmas: total((one) => one.length) + processes * MORE_VMAS,
     mms: processes,
-    tasks: cpus + 2,
+    tasks: cpus + setup.stuck + 2,
     protocol: setup.protocol,
     lockGranularity,
     levels,

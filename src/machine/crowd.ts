@@ -19,6 +19,7 @@ import {
   type Built,
   BYSTANDER_VPN,
   buildBystander,
+  buildStuck,
   buildVictim,
   joinProcess,
   shareFile,
@@ -95,7 +96,9 @@ export function stageCrowd(cpus: readonly Cpu[], board: number, setup: CrowdSetu
   const victims = setup.victims.map((victim, i) => buildVictim(cast.take(), victim, setup, bystander, seed + i));
   const everybody = setup.victims.flatMap((_, i) => castVictim(cast, setup, i, victims[i] as Built));
   castBystander(cast, bystander, victims, setup);
-  castOthers(cast, director, everybody, victims, setup);
+  const stuck = Array.from({ length: setup.stuck }, (_, i) => cpus.length + i);
+  for (const slot of stuck) buildStuck(director, slot, setup);
+  castOthers(cast, director, everybody, stuck, victims, setup);
   for (const cpu of cpus) runToEnd(drainPages(cpu));
   const hog = runToEnd(takeAllPages(director));
   store(director, director.machine + OomGlobals.killerPresent, 1);
@@ -156,6 +159,7 @@ function castOthers(
   cast: Cast,
   director: Cpu,
   everybody: readonly number[],
+  stuck: readonly number[],
   victims: readonly Built[],
   setup: CrowdSetup,
 ): void {
@@ -171,7 +175,7 @@ function castOthers(
     const params = { pidfds, protocol, order, calls: mreleaseCalls, us: MRELEASE_PAUSE_US };
     cast.run(cpu, "crowdMrelease", params, Board.others);
   }
-  cast.run(director, "crowdDirector", { pages: allocators[0] as number, victims: everybody });
+  cast.run(director, "crowdDirector", { pages: allocators[0] as number, victims: everybody, stuck });
 }
 
 /** After the roles: all processes are released, files forgotten; nothing may be left on the machine. `hog` as staged. */

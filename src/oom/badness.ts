@@ -12,7 +12,7 @@ import {
   TABLE_BYTES,
 } from "../mm/mm-struct.ts";
 import { OOM_SCORE_ADJ_MIN, Signal } from "../task/signal.ts";
-import { findLockTaskMm, PF_KTHREAD, signalOf, Task, taskUnlock } from "../task/task.ts";
+import { findLockThread, PF_KTHREAD, signalOf, Task, taskUnlock } from "../task/task.ts";
 import type { KillerRules } from "./killer-rules.ts";
 
 /** LONG_MIN of the kernel: must not be killed. */
@@ -41,10 +41,10 @@ export function* oomUnkillableTask(cpu: Cpu, task: number): Steps<boolean> {
  */
 export function* oomBadness(cpu: Cpu, task: number, totalpages: number, rules: KillerRules): Steps<number> {
   if (yield* oomUnkillableTask(cpu, task)) return INELIGIBLE;
-  const mm = yield* findLockTaskMm(cpu, task);
-  if (mm === 0) return INELIGIBLE;
-  const points = yield* mmPoints(cpu, task, mm, totalpages);
-  yield* taskUnlock(cpu, task);
+  const thread = yield* findLockThread(cpu, task);
+  if (thread === 0) return INELIGIBLE;
+  const points = yield* mmPoints(cpu, task, load(cpu, thread + Task.mm), totalpages);
+  yield* taskUnlock(cpu, thread);
   return points === INELIGIBLE || rules.signedBadness ? points : Math.max(1, points);
 }
 

@@ -1,11 +1,11 @@
 /** Killing the chosen process (mm/oom_kill.c: oom_kill_process, __oom_kill_process; v6.18). */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, fetchAdd } from "../arena/mem.ts";
+import { atomicLoad, fetchAdd, load } from "../arena/mem.ts";
 import { mmdrop, mmgrab, setMmFlag } from "../mm/mm.ts";
 import { MMF_OOM_SKIP } from "../mm/mm-struct.ts";
 import {
-  findLockTaskMm,
+  findLockThread,
   killTask,
   signalOf,
   Task,
@@ -23,14 +23,14 @@ import { markOomVictim } from "./victim.ts";
 
 /** A process on its way out is marked and queued, without a signal or a log line: true when `task` was one. */
 export function* helpTaskToDie(cpu: Cpu, task: number, protocol: Protocol): Steps<boolean> {
-  const mm = yield* findLockTaskMm(cpu, task);
-  if (mm === 0) return false;
-  const dying = yield* taskWillFreeMem(cpu, task, mm);
+  const thread = yield* findLockThread(cpu, task);
+  if (thread === 0) return false;
+  const dying = yield* taskWillFreeMem(cpu, thread, load(cpu, thread + Task.mm));
   if (dying) {
-    yield* markOomVictim(cpu, task);
+    yield* markOomVictim(cpu, thread);
     yield* queueOomReaper(cpu, task, protocol);
   }
-  yield* taskUnlock(cpu, task);
+  yield* taskUnlock(cpu, thread);
   return dying;
 }
 
@@ -44,13 +44,14 @@ export function* oomKillProcess(cpu: Cpu, victim: number, protocol: Protocol): S
  * process with the same mm. Nothing happens to a task that has let go of its mm meanwhile.
  */
 function* killAndQueue(cpu: Cpu, victim: number, protocol: Protocol): Steps<void> {
-  const mm = yield* findLockTaskMm(cpu, victim);
-  if (mm === 0) return;
+  const thread = yield* findLockThread(cpu, victim);
+  if (thread === 0) return;
+  const mm = load(cpu, thread + Task.mm);
   yield* mmgrab(cpu, mm);
   yield* fetchAdd(cpu, cpu.machine + OomGlobals.oomKills, 1);
   yield* killTask(cpu, victim);
-  yield* markOomVictim(cpu, victim);
-  yield* taskUnlock(cpu, victim);
+  yield* markOomVictim(cpu, thread);
+  yield* taskUnlock(cpu, thread);
   if (yield* killSharers(cpu, victim, mm)) yield* queueOomReaper(cpu, victim, protocol);
   yield* mmdrop(cpu, mm);
 }

@@ -2,7 +2,14 @@
 
 import type { Random } from "../base/random.ts";
 import { countPresent, FRAME_ORDERS, type Mapping } from "../machine/address-space.ts";
-import type { CrowdBystander, CrowdMachine, CrowdSetup, CrowdVictim, Visitor } from "../machine/crowd-setup.ts";
+import {
+  type CrowdBystander,
+  type CrowdMachine,
+  type CrowdSetup,
+  type CrowdVictim,
+  crowdCpus,
+  type Visitor,
+} from "../machine/crowd-setup.ts";
 import { LOCK_GRANULARITIES } from "../machine/shape.ts";
 import { VM_HUGETLB, VM_LOCKED, VM_PFNMAP, VM_READ, VM_SHARED, VM_WRITE } from "../mm/vma.ts";
 import { pick, type StressVariants } from "./stress-draw.ts";
@@ -16,8 +23,10 @@ const RW = VM_READ | VM_WRITE;
 const FIRST_VPN = 0x1000;
 /** A huge page, in pages. */
 const HUGE = 512;
-/** Beside the victims proper: who dies when the memory of those has not come back yet. */
-const SPARES = 2;
+/** With more threads on a few processors, starting them would take longer than the kills. */
+export const MAX_CROWD_CPUS = 14;
+/** Who dies when the memory of the victims has not come back yet. */
+const STUCK = 4;
 /** Frames that bystanders may come to need: copies, tables, what a gather takes. */
 const GROWTH = 80;
 
@@ -70,18 +79,6 @@ function drawVictim(random: Random, folios: boolean): CrowdVictim {
   };
 }
 
-const SPARE: CrowdVictim = {
-  mappings: [{ startVpn: FIRST_VPN, pages: 40, flags: RW, present: "all" }],
-  threads: 0,
-  sharers: 0,
-  visitors: [],
-  forked: false,
-  accesses: 10,
-  dumpUs: 0,
-  aioUs: 0,
-  oomScoreAdj: 0,
-};
-
 function drawBystander(random: Random): CrowdBystander {
   return {
     pages: 4 + random.below(16),
@@ -92,29 +89,37 @@ function drawBystander(random: Random): CrowdBystander {
   };
 }
 
-/** Half of what the victims have, so that it comes back whoever dies first, in parts. */
+/** A third of what the victims have, in parts: more comes back, so nobody is left without a victim for long. */
 function drawDemand(random: Random, victims: readonly CrowdVictim[], { pages }: CrowdBystander): number[] {
   const freed = victims.reduce((sum, { mappings }) => sum + countPresent(mappings), 0);
-  const wanted = Math.max(8, Math.floor(freed / 2) - 3 * pages - GROWTH);
+  const wanted = Math.max(24, Math.floor(freed / 3) - 3 * pages - GROWTH);
   const parts = 1 + random.below(3);
   return Array.from({ length: parts }, () => Math.ceil(wanted / parts));
 }
 
-/** Victims, bystanders, allocators and a reaper on one machine. */
-export function drawCrowd(random: Random, { protocols, orders }: StressVariants): DrawnCrowd {
+/** Victims, bystanders, allocators and a reaper on one machine, of MAX_CROWD_CPUS at most. */
+export function drawCrowd(random: Random, variants: StressVariants): DrawnCrowd {
+  for (;;) {
+    const drawn = drawAnyCrowd(random, variants);
+    if (crowdCpus(drawn.setup) <= MAX_CROWD_CPUS) return drawn;
+  }
+}
+
+function drawAnyCrowd(random: Random, { protocols, orders }: StressVariants): DrawnCrowd {
   const { name: protocol, mreleaseSafe } = pick(random, protocols);
   const lockGranularity = pick(random, LOCK_GRANULARITIES);
   // Folios need one lock for all their PTEs.
   const folios = lockGranularity !== "pte";
-  const victims = Array.from({ length: 1 + random.below(2) }, () => drawVictim(random, folios));
+  const victims = Array.from({ length: 1 + random.below(3) }, () => drawVictim(random, folios));
   const bystander = drawBystander(random);
   const setup = {
     protocol,
     order: pick(random, orders),
     frames: pick(random, FRAME_ORDERS),
     seed: random.below(2 ** 30),
-    victims: [...victims, ...Array.from({ length: SPARES }, () => SPARE)],
+    victims,
     bystander,
+    stuck: STUCK,
     allocators: drawDemand(random, victims, bystander),
     mreleaseCalls: mreleaseSafe && random.below(2) === 0 ? 20 : 0,
   };
@@ -123,7 +128,7 @@ export function drawCrowd(random: Random, { protocols, orders }: StressVariants)
 
 export function describeCrowd({ setup, machine }: DrawnCrowd): string {
   const { protocol, order, frames, victims, bystander, mreleaseCalls, allocators } = setup;
-  const people = victims.slice(0, -SPARES).map(describeVictim).join(" and ");
+  const people = victims.map(describeVictim).join(" and ");
   const others = [
     `${allocators.length} allocators`,
     bystander.children > 0 ? "a bystander that forks" : "a bystander",

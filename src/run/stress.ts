@@ -3,11 +3,9 @@
  * one reaper, and crowds. What the threads then make of a machine is theirs, and differs from run to run.
  */
 
-import { UsageError } from "../base/errors.ts";
 import { Random } from "../base/random.ts";
-import type { Protocol } from "../oom/protocols/protocol.ts";
 import { BenchContext } from "./bench/context.ts";
-import { type DrawnCrowd, describeCrowd, drawCrowd } from "./crowd-draw.ts";
+import { type DrawnCrowd, describeCrowd, drawCrowd, MAX_CROWD_CPUS } from "./crowd-draw.ts";
 import { CrowdHost, type CrowdOutcome } from "./crowd-host.ts";
 import { RaceHost } from "./race-host.ts";
 import type { TrialSample } from "./samples.ts";
@@ -42,6 +40,7 @@ export async function runStress(options: StressOptions): Promise<StressResult> {
     modules: options.modules ?? [],
   });
   await context.setTimerRate(TIMER_RATE);
+  context.reserveCpus(MAX_CROWD_CPUS);
   const run = new StressRun(context, options);
   try {
     await run.go();
@@ -53,13 +52,9 @@ export async function runStress(options: StressOptions): Promise<StressResult> {
 
 /** The protocols and orders to draw from. Throws UsageError for a protocol that nobody knows. */
 function variantsOf({ kernel }: BenchContext, { protocols }: StressOptions): StressVariants {
-  const all = kernel.allProtocols();
-  const unknown = protocols?.find((name) => !all.some((one) => one.name === name));
-  if (unknown !== undefined) {
-    throw new UsageError(`--protocol ${unknown}: expected one of ${all.map(({ name }) => name).join(", ")}`);
-  }
-  const wanted = ({ name, brokenOnPurpose }: Protocol): boolean => protocols?.includes(name) ?? !brokenOnPurpose;
-  return { protocols: all.filter(wanted), orders: kernel.allOrders().map(({ name }) => name) };
+  const orders = kernel.allOrders().map(({ name }) => name);
+  if (protocols) return { protocols: protocols.map(kernel.findProtocol), orders };
+  return { protocols: kernel.PROTOCOLS.filter(({ brokenOnPurpose }) => !brokenOnPurpose), orders };
 }
 
 class StressRun {

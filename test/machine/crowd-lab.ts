@@ -1,5 +1,6 @@
 /** A crowd, staged once and reset by copy, run step by step under many seeds. */
 
+import type { Cpu } from "../../src/arena/cpu.ts";
 import { runToEnd } from "../../src/arena/mem.ts";
 import { soloPort } from "../../src/arena/solo-port.ts";
 import { findViolations } from "../../src/check/index.ts";
@@ -32,10 +33,16 @@ export class CrowdLab {
     this.#start = words.slice();
   }
 
-  /** From the start barrier to the end of all. */
-  run(scheduler: Scheduler): Outcome {
+  /** The handle of a CPU on which something is done before or after a run. */
+  cpu(id: number): Cpu {
+    return cpuOf(this.words, this.map, id, soloPort());
+  }
+
+  /** From the start barrier, where `change` may still do something, to the end of all. */
+  run(scheduler: Scheduler, change: () => void = () => {}): Outcome {
     const { words, map } = this;
     words.set(this.#start);
+    change();
     const byCpu = [...this.programs].sort((a, b) => a.cpu - b.cpu);
     const { base, struct } = map.cpuSync;
     return interleave({
@@ -53,8 +60,14 @@ export class CrowdLab {
 
   /** After a run that finished: "I1: ..." of what does not hold once everything is given back. */
   end(): string[] {
-    runToEnd(endCrowd(cpuOf(this.words, this.map, 0, soloPort()), this.#hog));
+    runToEnd(endCrowd(this.cpu(0), this.#hog));
     return findViolations(this.words, this.map).map(({ message }) => message);
+  }
+
+  /** What the program of that role returned, or undefined where it returns nothing. */
+  resultOf(outcome: Outcome, role: string): unknown {
+    const cpu = this.programs.find((program) => program.role === role)?.cpu;
+    return outcome.state === "finished" && cpu !== undefined ? outcome.results[cpu] : undefined;
   }
 
   /** Processes that the OOM killer killed. */

@@ -37,6 +37,7 @@ export class BenchContext {
   #usPerNs = 1 / 1000;
   #crew: Crew | undefined;
   #cpus = 0;
+  #reserved = 0;
   #attached: Host | undefined;
   #cpuTime: CpuTimeInfo = { source: "not available", resolutionNs: 0 };
 
@@ -70,6 +71,11 @@ export class BenchContext {
     await this.close();
   }
 
+  /** New workers are so many at least, so that hosts of different sizes can follow each other with the same ones. */
+  reserveCpus(cpus: number): void {
+    this.#reserved = cpus;
+  }
+
   /** Throws Interrupted once the user asked to stop. */
   throwIfStopped(): void {
     if (this.hooks.stopped()) throw new Interrupted();
@@ -78,7 +84,7 @@ export class BenchContext {
   /** Workers that are warmed up and attached to `host`; the same ones as long as they live. */
   async crewFor(host: Host): Promise<Crew> {
     this.throwIfStopped();
-    const cpus = host.map.shape.cpus;
+    const cpus = Math.max(host.map.shape.cpus, this.#reserved);
     if (!this.#crew || this.#cpus < cpus) {
       await this.close();
       this.#cpus = cpus;
