@@ -1,4 +1,4 @@
-/** The invariants that are code, and the look at a machine after a race. I5 is not among them yet. */
+/** The invariants, and the look at a machine after a race. */
 
 import { Violation } from "../base/errors.ts";
 import type { MachineMap } from "../machine/memory-map.ts";
@@ -7,6 +7,7 @@ import { locksGivenBack, nobodyWaits } from "./locks.ts";
 import { nothingLeft, useAfterFree } from "./objects.ts";
 import { noStaleTranslation, pageAccounting } from "./pages.ts";
 import { noRefilledRead } from "./refill.ts";
+import { noEarlySecondKill } from "./second-kill.ts";
 import { flushesDone, reaperLetGo } from "./teardown.ts";
 import { victimsCounted, victimsDequeued } from "./victims.ts";
 
@@ -15,6 +16,7 @@ export const INVARIANTS: readonly Invariant[] = [
   pageAccounting,
   nothingLeft,
   noStaleTranslation,
+  noEarlySecondKill,
   noRefilledRead,
   locksGivenBack,
   nobodyWaits,

@@ -57,7 +57,8 @@ async function oneName(kind: Kind, choice: VariantChoice): Promise<string> {
   return first;
 }
 
-async function namesOf(kind: Kind, choice: VariantChoice): Promise<readonly string[]> {
+/** The names behind a choice. Throws UsageError when its file is unusable or has none. */
+export async function namesOf(kind: Kind, choice: VariantChoice): Promise<readonly string[]> {
   if (choice.kind === "listed") return [choice.name];
   const { path, member } = choice;
   const { protocols, orders } = await adoptFile(await loadKernel("parallel"), "parallel", path);

@@ -20,6 +20,7 @@ import { Cpuset } from "../task/cpuset.ts";
 import { Signal } from "../task/signal.ts";
 import { Task } from "../task/task.ts";
 import { traceRing } from "../trace/ring.ts";
+import { Board } from "./board.ts";
 import { checkShape, type MachineShape } from "./shape.ts";
 
 assert((Frame.WORDS + PTE_WORDS) * 4 <= 16, "memory-map: PTE and frame take more than 16 bytes a page");
@@ -33,6 +34,8 @@ export interface MachineMap {
   /** Undefined when tracing is off. */
   readonly rings: Region | undefined;
   readonly lockOrder: Region;
+  /** What the programs of a crowd share; no part of the kernel. */
+  readonly board: Region;
   readonly tasks: Region;
   /** One per task slot. */
   readonly signals: Region;
@@ -72,6 +75,7 @@ export function planMachine(shape: MachineShape): MachineMap {
     { name: "cpuSync", struct: CpuSync, count: shape.cpus },
     { name: "cpuMm", struct: CpuMm, count: shape.cpus },
     { name: "lockOrder", struct: LockOrder, count: 1 },
+    { name: "board", struct: Board, count: 1 },
     { name: "tasks", struct: Task, count: shape.tasks },
     { name: "signals", struct: Signal, count: shape.tasks },
     { name: "mms", struct: Mm, count: shape.mms },
@@ -102,6 +106,7 @@ export function planMachine(shape: MachineShape): MachineMap {
     cpuMm: region("cpuMm"),
     rings: shape.traceEvents > 0 ? region("rings") : undefined,
     lockOrder: region("lockOrder"),
+    board: region("board"),
     tasks: region("tasks"),
     signals: region("signals"),
     mms: region("mms"),

@@ -6,41 +6,27 @@
 import type { Cpu, Steps } from "../arena/cpu.ts";
 import { atomicLoad, nowNs } from "../arena/mem.ts";
 import { ESRCH } from "../base/errno.ts";
-import { UsageError } from "../base/errors.ts";
 import { CpuMm, stamp } from "../mm/cpu-mm.ts";
 import { mmapReadLock, mmapReadUnlock } from "../mm/mmap-lock.ts";
 import { tlbFinishMmu, tlbGatherMmu } from "../mm/mmu-gather.ts";
-import type { TraversalOrder } from "../mm/traversal/order.ts";
 import { unmapVmas } from "../mm/unmap.ts";
 import { OomGlobals } from "../oom/globals.ts";
 import { JIFFY_US } from "../oom/out-of-memory.ts";
 import { mreleaseReap, processMrelease } from "../oom/process-mrelease.ts";
-import { MUTATIONS } from "../oom/protocols/mutations.ts";
-import type { Protocol } from "../oom/protocols/protocol.ts";
 import { oomReapTask } from "../oom/reaper.ts";
 import { oomReaper } from "../oom/reaper-queue.ts";
 import { sleepOn, sleepUs } from "../sync/sleep.ts";
 import { doExit } from "../task/exit.ts";
 import { currentTask } from "../task/task.ts";
-import { allOrders, allProtocols } from "./adopt.ts";
 import { allocatorRoles } from "./allocator-roles.ts";
 import { caseRoles } from "./case-roles.ts";
+import { crowdBystanderRoles } from "./crowd-bystanders.ts";
+import { crowdPressureRoles } from "./crowd-pressure.ts";
+import { crowdVictimRoles } from "./crowd-victims.ts";
 import { taskRoles } from "./task-roles.ts";
+import { findOrder, findProtocol } from "./variants.ts";
 
-/** Variants by name, adopted ones too, and mutations; throws UsageError that lists what is meant to be asked for. */
-export function findProtocol(name: string): Protocol {
-  return MUTATIONS.find((one) => one.name === name) ?? find("protocol", allProtocols(), name);
-}
-
-export function findOrder(name: string): TraversalOrder {
-  return find("order", allOrders(), name);
-}
-
-function find<T extends { readonly name: string }>(what: string, all: readonly T[], name: string): T {
-  const found = all.find((one) => one.name === name);
-  if (!found) throw new UsageError(`${what} "${name}": expected one of ${all.map((one) => one.name).join(", ")}`);
-  return found;
-}
+export { findOrder, findProtocol } from "./variants.ts";
 
 /** The killed task exits; the last user of the mm tears it down. */
 function* victim(cpu: Cpu, _params: Record<string, never>): Steps<void> {
@@ -133,4 +119,7 @@ export const roles = {
   ...allocatorRoles,
   ...taskRoles,
   ...caseRoles,
+  ...crowdVictimRoles,
+  ...crowdBystanderRoles,
+  ...crowdPressureRoles,
 };

@@ -78,6 +78,8 @@ export const Mm = struct(
     /** CHECKED: 1 when a fault refilled a page after MMF_UNSTABLE, and which (`mm/refill`). The checker's own. */
     refilled: 1,
     refilledVpn: VPN_WORDS,
+    /** CHECKED: emulated microseconds that the reaper's failed tries took (`oom/second-kill-watch`). The checker's own. */
+    failedTriesUs: 1,
     /** (atomic) Gathers under way on this mm; more than one forces a full flush. */
     tlbFlushPending: { words: 1, align: CACHE_PAIR },
     /** (atomic) One bit per CPU whose TLB may hold a translation of this mm. */

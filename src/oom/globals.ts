@@ -47,6 +47,12 @@ export const OomGlobals = struct(
     /** (atomic) Of a kill under pressure: allocators that have not got their memory yet. */
     allocatorsLeft: 1,
 
+    /** CHECKED: choices that broke I5, and the first of them: the pids of both, and pages (`second-kill-watch`). */
+    earlyKills: 1,
+    earlyKillOf: 1,
+    earlyKillBeside: 1,
+    earlyKillPages: 1,
+
     /** `struct oom_control` of each CPU. */
     controls: [OomControl, MAX_CPUS],
   },

@@ -8,7 +8,6 @@ import { MMF_OOM_SKIP, Mm } from "../mm/mm-struct.ts";
 import { thawProcess, thawTask } from "../task/freezer.ts";
 import { OOM_SCORE_ADJ_MIN, Signal } from "../task/signal.ts";
 import {
-  findLockTaskMm,
   findLockThread,
   killTask,
   signalOf,
@@ -35,25 +34,26 @@ import { markOomVictim } from "./victim.ts";
 
 /** A process on its way out is marked and queued, without a signal or a log line: true when `task` was one. */
 export function* helpTaskToDie(cpu: Cpu, task: number, protocol: Protocol): Steps<boolean> {
-  const mm = yield* findLockTaskMm(cpu, task);
-  if (mm === 0) return false;
-  const dying = yield* taskWillFreeMem(cpu, task, mm);
-  if (dying) yield* markLocked(cpu, task, protocol);
-  yield* taskUnlock(cpu, task);
+  const thread = yield* findLockThread(cpu, task);
+  if (thread === 0) return false;
+  const dying = yield* taskWillFreeMem(cpu, thread, load(cpu, thread + Task.mm));
+  if (dying) yield* markLocked(cpu, thread, task, protocol);
+  yield* taskUnlock(cpu, thread);
   return dying;
 }
 
 /** As `helpTaskToDie`, of a task that is known to die; false when it has let go of its mm. */
 export function* markDying(cpu: Cpu, task: number, protocol: Protocol): Steps<boolean> {
-  if ((yield* findLockTaskMm(cpu, task)) === 0) return false;
-  yield* markLocked(cpu, task, protocol);
-  yield* taskUnlock(cpu, task);
+  const thread = yield* findLockThread(cpu, task);
+  if (thread === 0) return false;
+  yield* markLocked(cpu, thread, task, protocol);
+  yield* taskUnlock(cpu, thread);
   return true;
 }
 
-/** Caller holds task_lock of a task that has an mm. */
-function* markLocked(cpu: Cpu, task: number, protocol: Protocol): Steps<void> {
-  yield* markOomVictim(cpu, task);
+/** Caller holds task_lock of `thread`, which has an mm; it is of the process of `task`. */
+function* markLocked(cpu: Cpu, thread: number, task: number, protocol: Protocol): Steps<void> {
+  yield* markOomVictim(cpu, thread);
   yield* thawVictim(cpu, task, protocol.killer);
   if (protocol.killer.reapsDying) yield* queueOomReaper(cpu, task, protocol);
 }

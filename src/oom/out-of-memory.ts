@@ -30,6 +30,7 @@ import { logInvoked } from "./oom-log.ts";
 import { MESSAGE_ALLOCATING_TASK, MESSAGE_MEMCG, MESSAGE_OUT_OF_MEMORY } from "./oom-message.ts";
 import { PANIC_COMPULSORY, PANIC_DEADLOCKED, PANIC_ON_OOM, panic } from "./panic.ts";
 import type { Protocol } from "./protocols/protocol.ts";
+import { watchChoice } from "./second-kill-watch.ts";
 import { selectBadProcess } from "./select.ts";
 
 /** HZ = 250. */
@@ -110,6 +111,7 @@ export function* outOfMemory(cpu: Cpu, oc: number, protocol: Protocol): Steps<bo
     return false;
   }
   if (chosen === CHOSEN_ABORT) return true;
+  if (load(cpu, oc + OomControl.order) !== ORDER_SYSRQ) watchChoice(cpu, chosen);
   yield* oomKillProcess(cpu, oc, memcg === 0 ? MESSAGE_OUT_OF_MEMORY : MESSAGE_MEMCG, protocol);
   if (protocol.killer.sleepsUnderOomLock) yield* sleepUs(cpu, JIFFY_US);
   return true;

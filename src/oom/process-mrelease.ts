@@ -11,7 +11,7 @@ import { EBADF, EINVAL, ESRCH } from "../base/errno.ts";
 import { mmdrop, mmFlagSet, mmgrab } from "../mm/mm.ts";
 import { MMF_OOM_SKIP } from "../mm/mm-struct.ts";
 import type { TraversalOrder } from "../mm/traversal/order.ts";
-import { findLockTaskMm, Task, taskAt, taskCount, taskUnlock, taskWillFreeMem } from "../task/task.ts";
+import { findLockThread, Task, taskAt, taskCount, taskUnlock, taskWillFreeMem } from "../task/task.ts";
 import type { Protocol } from "./protocols/protocol.ts";
 
 /**
@@ -23,12 +23,13 @@ export function* mreleaseFind(cpu: Cpu, pidfd: number, flags: number): Steps<num
   if (pidfd < 0 || pidfd >= taskCount(cpu)) return -EBADF;
   const task = taskAt(cpu, pidfd);
   if (load(cpu, task + Task.pid) === 0) return -ESRCH;
-  const mm = yield* findLockTaskMm(cpu, task);
-  if (mm === 0) return -ESRCH;
+  const thread = yield* findLockThread(cpu, task);
+  if (thread === 0) return -ESRCH;
+  const mm = load(cpu, thread + Task.mm);
   yield* mmgrab(cpu, mm);
-  const dying = yield* taskWillFreeMem(cpu, task, mm);
+  const dying = yield* taskWillFreeMem(cpu, thread, mm);
   const skip = !dying && (yield* mmFlagSet(cpu, mm, MMF_OOM_SKIP));
-  yield* taskUnlock(cpu, task);
+  yield* taskUnlock(cpu, thread);
   if (dying) return mm;
   yield* mmdrop(cpu, mm);
   return skip ? 0 : -EINVAL;

@@ -15,6 +15,7 @@ import { trace } from "../trace/ring.ts";
 import { noteGivenUp } from "./needless.ts";
 import type { Protocol } from "./protocols/protocol.ts";
 import { logUnableToReap } from "./reaping-log.ts";
+import { noteFailedTry } from "./second-kill-watch.ts";
 import { runAsyncMmput } from "./victim.ts";
 
 /** Tries before the reaper gives up on a victim. */
@@ -43,6 +44,7 @@ export function* reapVictim(cpu: Cpu, mm: number, protocol: Protocol, order: Tra
   while (!(yield* protocol.oomReapTaskMm(cpu, mm, order))) {
     // After the last try too: a victim gets a full second before it is given up.
     yield* sleepUs(cpu, REAP_RETRY_US);
+    noteFailedTry(cpu, mm, REAP_RETRY_US);
     if (tries === MAX_OOM_REAP_RETRIES) {
       logUnableToReap(cpu, mm);
       noteGivenUp(cpu, mm);

@@ -1,142 +1,176 @@
 /**
- * Kill after kill on real threads, with every check on. Each is drawn from a seed: protocol, order, reaper, lock
- * granularity, frames, folios, and a small address space of its own.
+ * Kill after kill on real threads, with every check on. A seed draws the sequence of machines: races of one victim and
+ * one reaper, and crowds. What the threads then make of a machine is theirs, and differs from run to run.
  */
 
 import { Random } from "../base/random.ts";
-import { FRAME_ORDERS, type Mapping } from "../machine/address-space.ts";
-import { LOCK_GRANULARITIES } from "../machine/shape.ts";
-import { VM_READ, VM_SHARED, VM_WRITE } from "../mm/vma.ts";
-import type { Protocol } from "../oom/protocols/protocol.ts";
 import { BenchContext } from "./bench/context.ts";
-import { RaceHost, type RaceOptions } from "./race-host.ts";
+import { type DrawnCrowd, describeCrowd, drawCrowd, MAX_CROWD_CPUS } from "./crowd-draw.ts";
+import { CrowdHost, type CrowdOutcome } from "./crowd-host.ts";
+import { RaceHost } from "./race-host.ts";
+import type { TrialSample } from "./samples.ts";
+import { type DrawnRace, describeRace, drawRace, type StressVariants } from "./stress-draw.ts";
+import { type Finding, type StressResult, StressTally } from "./stress-tally.ts";
 
 export interface StressOptions {
   readonly seed: number;
   readonly seconds?: number;
   readonly kills?: number;
+  /** Names of the protocols to draw from; left out: all listed ones that are not broken on purpose. */
+  readonly protocols?: readonly string[];
+  /** Paths of a user's modules that bring protocols and orders. */
+  readonly modules?: readonly string[];
   readonly progress: (text: string) => void;
   readonly stopped: () => boolean;
 }
 
-export interface StressResult {
-  readonly kills: number;
-  readonly seconds: number;
-  /** Kills in which both sides unmapped pages. */
-  readonly shared: number;
-  /** Kills in which somebody waited for a PTE lock. */
-  readonly contended: number;
-  readonly interrupted: boolean;
-  /** What broke, with the draw that repeats it. */
-  readonly broken: readonly string[];
-}
-
-/** Kills of one staged race before the next is drawn: staging costs more than a kill. */
+/** Kills of one staged race, and runs of one crowd, before the next is drawn: staging costs more than a kill. */
 const KILLS_PER_RACE = 40;
-const MAX_BROKEN = 5;
-
-const pick = <T>(random: Random, all: readonly T[]): T => all[random.below(all.length)] as T;
-
-/** A few mappings of a few pages, some sharing page tables, some sparse, some shared with other processes. */
-function drawMappings(random: Random): Mapping[] {
-  const mappings: Mapping[] = [];
-  let startVpn = 0x1000 + random.below(600);
-  for (let left = 1 + random.below(12); left > 0; left--) {
-    const pages = 1 + random.below(pick(random, [4, 64, 1500]));
-    const shared = random.below(8) === 0;
-    const flags = VM_READ | VM_WRITE | (shared ? VM_SHARED : 0);
-    const first = random.below(pages);
-    const some = [first, 1 + random.below(pages - first)];
-    const present = shared ? [] : random.below(3) === 0 ? some : "all";
-    mappings.push({ startVpn, pages, flags, present, folioOrder: pick(random, [0, 0, 2, 4]) });
-    startVpn += pages + random.below(pick(random, [2, 300, 5000]));
-  }
-  return mappings;
-}
-
-function drawRace(
-  random: Random,
-  protocols: readonly Protocol[],
-  orders: readonly string[],
-): RaceOptions & { order: string } {
-  const { name: protocol, mreleaseSafe } = pick(random, protocols);
-  const lockGranularity = pick(random, LOCK_GRANULARITIES);
-  const mappings = drawMappings(random);
-  return {
-    protocol,
-    lockGranularity,
-    order: pick(random, orders),
-    // Where only an OOM victim's teardown shuts the reaper out, an mrelease caller is a known hazard.
-    reaper: mreleaseSafe ? pick(random, ["mrelease", "kthread"]) : "kthread",
-    // Folios need one lock for all their PTEs.
-    mappings: lockGranularity === "pte" ? mappings.map((one) => ({ ...one, folioOrder: 0 })) : mappings,
-    frames: pick(random, FRAME_ORDERS),
-    levels: pick(random, [4, 5]),
-    allocators: 0,
-    seed: random.next(),
-    traceEvents: 0,
-    lockOrder: true,
-  };
-}
+const RUNS_PER_CROWD = 10;
+/** Findings that nobody knows of, after which to stop. */
+const MAX_UNKNOWN = 5;
+/** A kernel second passes in a real millisecond, so that reapers with a delay come in time too. */
+const TIMER_RATE = 1000;
 
 /** Kills until the time or the number is up, the user stops it, or too much broke. */
 export async function runStress(options: StressOptions): Promise<StressResult> {
-  const random = new Random(options.seed);
   const context = await BenchContext.open("stress", {
     progress: options.progress,
     stopped: () => false,
-    modules: [],
+    modules: options.modules ?? [],
   });
-  const protocols = context.kernel.PROTOCOLS.filter((one) => !one.brokenOnPurpose);
-  const orders = context.kernel.TRAVERSAL_ORDERS.map(({ name }) => name);
-  const since = performance.now();
-  const seconds = (): number => (performance.now() - since) / 1000;
-  const broken: string[] = [];
-  let kills = 0;
-  let shared = 0;
-  let contended = 0;
-  // A kernel second passes in a real millisecond, so that reapers with a delay come in time too.
-  await context.setTimerRate(1000);
-  const going = (): boolean =>
-    !options.stopped() &&
-    broken.length < MAX_BROKEN &&
-    (options.kills === undefined ? seconds() < (options.seconds ?? 0) : kills < options.kills);
+  await context.setTimerRate(TIMER_RATE);
+  context.reserveCpus(MAX_CROWD_CPUS);
+  const run = new StressRun(context, options);
   try {
-    while (going()) {
-      const race = drawRace(random, protocols, orders);
-      const host = new RaceHost(context.kernel, race);
-      for (let i = 0; i < KILLS_PER_RACE && going(); i++) {
-        kills++;
-        options.progress(`${kills} kills, ${broken.length} broken: ${race.protocol} ${race.order} ${race.reaper}`);
-        try {
-          const { actors } = await host.trial(await context.crewFor(host), race.order);
-          if (actors.every((actor) => actor.pages > 0)) shared++;
-          const waited = (lock: { class: string; contended: number }): boolean =>
-            lock.class === "pte_lock" && lock.contended > 0;
-          if (actors.some((actor) => actor.locks.some(waited))) contended++;
-        } catch (error) {
-          if (!(error instanceof Error) || error.name !== "Violation") throw error;
-          broken.push(`kill ${kills} (${describeRace(race)}): ${error.message}`);
-          await context.close();
-        }
-      }
-    }
+    await run.go();
   } finally {
     await context.close();
   }
-  return { kills, seconds: seconds(), shared, contended, interrupted: options.stopped(), broken };
+  return run.result;
 }
 
-function describeRace(race: RaceOptions & { order: string }): string {
-  const { protocol, order, reaper, lockGranularity, frames } = race;
-  return `${protocol}, ${order}, ${reaper}, ${lockGranularity} locks, ${frames} frames`;
+/** The protocols and orders to draw from. Throws UsageError for a protocol that nobody knows. */
+function variantsOf({ kernel }: BenchContext, { protocols }: StressOptions): StressVariants {
+  const orders = kernel.allOrders().map(({ name }) => name);
+  if (protocols) return { protocols: protocols.map(kernel.findProtocol), orders };
+  return { protocols: kernel.PROTOCOLS.filter(({ brokenOnPurpose }) => !brokenOnPurpose), orders };
 }
 
-/** The result in a few lines. */
-export function describeStress(result: StressResult): string {
-  const rate = Math.round(result.kills / result.seconds);
-  const summary =
-    `${result.kills} kills in ${result.seconds.toFixed(1)} s (${rate}/s); both sides unmapped in ${result.shared}, ` +
-    `PTE locks were contended in ${result.contended}; ${result.broken.length} broke an invariant`;
-  return [summary, ...result.broken].join("\n");
+class StressRun {
+  readonly #context: BenchContext;
+  readonly #options: StressOptions;
+  readonly #variants: StressVariants;
+  readonly #random: Random;
+  readonly #tally: StressTally;
+  readonly #since = performance.now();
+  #machines = 0;
+  #hang: string | null = null;
+
+  constructor(context: BenchContext, options: StressOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#variants = variantsOf(context, options);
+    this.#random = new Random(options.seed);
+    this.#tally = new StressTally(this.#variants.protocols);
+  }
+
+  get #seconds(): number {
+    return (performance.now() - this.#since) / 1000;
+  }
+
+  get #going(): boolean {
+    const { kills, seconds = 0, stopped } = this.#options;
+    if (stopped() || this.#tally.broken.length >= MAX_UNKNOWN || this.#hang !== null) return false;
+    return kills === undefined ? this.#seconds < seconds : this.#tally.kills < kills;
+  }
+
+  /** Draws machine after machine, in the order that the seed says, whatever becomes of each. */
+  async go(): Promise<void> {
+    while (this.#going) {
+      this.#machines++;
+      if (this.#random.below(2) === 0) await this.#races(drawRace(this.#random, this.#variants));
+      else await this.#crowds(drawCrowd(this.#random, this.#variants));
+    }
+  }
+
+  #show(what: string): void {
+    const { kills, knownFindings, broken } = this.#tally;
+    this.#options.progress(
+      `${kills} kills, ${knownFindings} known bugs met, ${broken.length} broken otherwise: ${what}`,
+    );
+  }
+
+  async #races(drawn: DrawnRace): Promise<void> {
+    const what = describeRace(drawn);
+    const host = new RaceHost(this.#context.kernel, drawn);
+    for (let i = 0; i < KILLS_PER_RACE && this.#going; i++) {
+      this.#show(what);
+      this.#tally.count(drawn.protocol, 1);
+      this.#tally.races++;
+      await this.#watched(drawn.protocol, what, async () => {
+        this.#noteRace(await host.trial(await this.#context.crewFor(host), drawn.order));
+        return [];
+      });
+    }
+  }
+
+  #noteRace({ actors }: TrialSample): void {
+    if (actors.every((actor) => actor.pages > 0)) this.#tally.shared++;
+    const waited = (lock: { class: string; contended: number }): boolean =>
+      lock.class === "pte_lock" && lock.contended > 0;
+    if (actors.some((actor) => actor.locks.some(waited))) this.#tally.contended++;
+  }
+
+  async #crowds(drawn: DrawnCrowd): Promise<void> {
+    const what = describeCrowd(drawn);
+    const host = new CrowdHost(this.#context.kernel, drawn.setup, drawn.machine);
+    for (let i = 0; i < RUNS_PER_CROWD && this.#going; i++) {
+      this.#show(what);
+      await this.#watched(drawn.setup.protocol, what, async () => {
+        const outcome = await host.run(await this.#context.crewFor(host));
+        await this.#noteCrowd(drawn.setup.protocol, outcome);
+        return outcome.violations;
+      });
+    }
+  }
+
+  async #noteCrowd(protocol: string, outcome: CrowdOutcome): Promise<void> {
+    this.#tally.count(protocol, outcome.oomKills + outcome.otherKills, outcome.panicked);
+    this.#tally.crowds++;
+    this.#tally.accesses += outcome.accesses;
+    if (outcome.crewLost) await this.#context.close();
+  }
+
+  /** Notes what `run` returns or rejects with, unless oomrace itself failed. */
+  async #watched(protocol: string, what: string, run: () => Promise<readonly Finding[]>): Promise<void> {
+    const where = `machine ${this.#machines} of seed ${this.#options.seed} (${what})`;
+    try {
+      this.#tally.note(protocol, await run(), where);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      await this.#context.close();
+      if (error.name === "Violation") this.#tally.note(protocol, [error as Error & Finding], where);
+      else if (error.name === "HangError") this.#hang = `${where}: ${error.message}`;
+      else throw new Error(`${where}: ${error.message}`, { cause: error });
+    }
+  }
+
+  get result(): StressResult {
+    const { kills, races, shared, contended, crowds, accesses, protocols, broken } = this.#tally;
+    return {
+      kills,
+      seconds: this.#seconds,
+      races,
+      shared,
+      contended,
+      crowds,
+      accesses,
+      protocols,
+      invariants: this.#context.kernel.INVARIANTS.map(({ name }) => name),
+      interrupted: this.#options.stopped(),
+      broken,
+      hang: this.#hang,
+    };
+  }
 }

@@ -233,29 +233,35 @@ export function* tskIsOomVictim(cpu: Cpu, task: number): Steps<boolean> {
   return task !== 0 && (yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.oomMm)) !== 0;
 }
 
-/** The task's mm with `task_lock` held, or 0 with nothing held: `find_lock_task_mm` of a process of one thread. */
+/** The task's own mm with its `task_lock` held, or 0 with nothing held. */
 export function* findLockTaskMm(cpu: Cpu, task: number): Steps<number> {
-  yield* spinLock(cpu, task + Task.allocLock, ALLOC_LOCK);
-  const mm = load(cpu, task + Task.mm);
-  if (mm === 0) yield* taskUnlock(cpu, task);
-  return mm;
+  return (yield* lockWithMm(cpu, task)) ? load(cpu, task + Task.mm) : 0;
 }
 
 /**
- * `find_lock_task_mm`: the task or, where that has exited, another thread of its process that still has the mm, with its
- * task_lock held; 0, with nothing held, when none has.
+ * `find_lock_task_mm` as the kernel has it: a thread of the task's process that still has its mm, with that thread's
+ * `task_lock` held; 0 with nothing held. A process's first thread may be gone long before the others.
  */
 export function* findLockThread(cpu: Cpu, task: number): Steps<number> {
-  if ((yield* findLockTaskMm(cpu, task)) !== 0) return task;
-  let found = 0;
+  if (yield* lockWithMm(cpu, task)) return task;
   yield* tasklistReadLock(cpu);
+  let found = 0;
   for (let index = 0; index < taskCount(cpu) && found === 0; index++) {
     const thread = taskAt(cpu, index);
-    if (thread === task || load(cpu, thread + Task.pid) === 0) continue;
-    if (signalOf(cpu, thread) === signalOf(cpu, task) && (yield* findLockTaskMm(cpu, thread)) !== 0) found = thread;
+    const other =
+      load(cpu, thread + Task.pid) !== 0 && thread !== task && signalOf(cpu, thread) === signalOf(cpu, task);
+    if (other && (yield* lockWithMm(cpu, thread))) found = thread;
   }
   yield* tasklistReadUnlock(cpu);
   return found;
+}
+
+/** Takes the thread's `task_lock` if it has an mm; whether it did. */
+function* lockWithMm(cpu: Cpu, thread: number): Steps<boolean> {
+  yield* spinLock(cpu, thread + Task.allocLock, ALLOC_LOCK);
+  if (load(cpu, thread + Task.mm) !== 0) return true;
+  yield* taskUnlock(cpu, thread);
+  return false;
 }
 
 export function* taskUnlock(cpu: Cpu, task: number): Steps<void> {

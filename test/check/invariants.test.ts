@@ -275,6 +275,7 @@ it("lists the invariants that are code, each with its sentence", () => {
     "I2",
     "I3",
     "I4",
+    "I5",
     "I6",
     "I7",
     "I8",

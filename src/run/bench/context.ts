@@ -1,6 +1,5 @@
 /** What all parts of a bench share: the kernel, the workers, where progress goes, and whether to stop. */
 
-import type { MachineMap } from "../../machine/memory-map.ts";
 import { collectGarbage } from "../collect-garbage.ts";
 import { type Kernel, loadKernel, workerUrl } from "../kernel-variant.ts";
 import { type CpuTimeInfo, Crew } from "../parallel.ts";
@@ -15,9 +14,10 @@ export interface BenchHooks {
   readonly modules: readonly string[];
 }
 
-/** What a crew can be attached to: a RaceHost, say. */
+/** A machine that a crew may work on: a RaceHost, say. */
 export interface CrewHost {
-  readonly map: MachineMap;
+  readonly map: { readonly shape: { readonly cpus: number } };
+  /** Whether its arena is small, so that another one may be at its side. */
   readonly resetsByCopy: boolean;
   attach(crew: Crew): Promise<void>;
 }
@@ -37,6 +37,7 @@ export class BenchContext {
   #usPerNs = 1 / 1000;
   #crew: Crew | undefined;
   #cpus = 0;
+  #reserved = 0;
   #attached: CrewHost | undefined;
   #cpuTime: CpuTimeInfo = { source: "not available", resolutionNs: 0 };
 
@@ -70,6 +71,11 @@ export class BenchContext {
     await this.close();
   }
 
+  /** New workers are so many at least, so that hosts of different sizes can follow each other with the same ones. */
+  reserveCpus(cpus: number): void {
+    this.#reserved = cpus;
+  }
+
   /** Throws Interrupted once the user asked to stop. */
   throwIfStopped(): void {
     if (this.hooks.stopped()) throw new Interrupted();
@@ -78,7 +84,7 @@ export class BenchContext {
   /** Workers that are warmed up and attached to `host`; the same ones as long as they live. */
   async crewFor(host: CrewHost): Promise<Crew> {
     this.throwIfStopped();
-    const cpus = host.map.shape.cpus;
+    const cpus = Math.max(host.map.shape.cpus, this.#reserved);
     if (!this.#crew || this.#cpus < cpus) {
       await this.close();
       this.#cpus = cpus;
