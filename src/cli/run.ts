@@ -43,8 +43,8 @@ interface RunFlags extends Actors {
   readonly json?: string;
 }
 
-/** One CPU each. */
-const MAX_BYSTANDERS = 8;
+const DEFAULT_BYSTANDERS = 4;
+const MAX_BYSTANDERS = 1000;
 const DEFAULT_LAYOUT = "vmas-2m";
 
 const layoutNames = LAYOUTS.map(({ name }) => name);
@@ -107,7 +107,7 @@ function addRaceOptions(command: Command): void {
     "--bystanders <n>",
     "small processes that the OOM killer finds beside the victim",
     wholeNumber("--bystanders", 0, MAX_BYSTANDERS),
-    2,
+    DEFAULT_BYSTANDERS,
   );
   command.option("--seed <n>", "seed of layouts and random frames", wholeNumber("--seed", 0), 1);
   addHzOption(command);

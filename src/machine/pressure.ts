@@ -13,7 +13,7 @@ import { drainPages } from "../mm/pcp.ts";
 import { OomGlobals } from "../oom/globals.ts";
 import { CpuSync } from "../sync/cpu-sync.ts";
 import { doExit } from "../task/exit.ts";
-import { createTask, PF_EXITING, PF_KTHREAD, switchTo, Task, taskAt } from "../task/task.ts";
+import { createTask, NO_CPU, PF_EXITING, PF_KTHREAD, switchTo, Task, taskAt } from "../task/task.ts";
 import { putOomMm } from "../task/tasklist.ts";
 import { buildAddressSpace, type FrameOrder, type Mapping } from "./address-space.ts";
 import { putPageChain } from "./page-chain.ts";
@@ -52,6 +52,17 @@ export function* stageProcess(cpu: Cpu, slot: number, protocol: string, setup: P
   return { mm, task };
 }
 
+/**
+ * As `stageProcess`, for one that sleeps and has no CPU: killed, it stays on its way out until `endProcess`, and its memory
+ * comes back when a reaper takes it. `cpu` only builds it.
+ */
+export function* stageSleeper(cpu: Cpu, slot: number, protocol: string, setup: ProcessSetup): Steps<StagedProcess> {
+  const sleeper = yield* stageProcess(cpu, slot, protocol, setup);
+  switchTo(cpu, 0);
+  store(cpu, sleeper.task + Task.cpu, NO_CPU);
+  return sleeper;
+}
+
 /** On an allocator's CPU: the kernel thread on whose behalf it allocates, in task slot `slot`. */
 export function* stageAllocator(cpu: Cpu, slot: number, index: number): Steps<void> {
   const pid = FIRST_ALLOCATOR_PID + index;
@@ -60,12 +71,13 @@ export function* stageAllocator(cpu: Cpu, slot: number, index: number): Steps<vo
   yield* atomicStore(cpu, left, load(cpu, left) + 1);
 }
 
-/** After the roles, on the CPU of slot `slot`: a process that lives exits, and what its signal_struct pinned goes. */
+/** After the roles, on an idle CPU: the process in `slot` exits if it has not, and what its signal_struct pinned goes. */
 export function* endProcess(cpu: Cpu, slot: number): Steps<void> {
   const task = taskAt(cpu, slot);
   if ((load(cpu, task + Task.flags) & PF_EXITING) === 0) {
     // Nobody waits for its I/O any more.
     store(cpu, load(cpu, task + Task.mm) + Mm.aioUs, 0);
+    switchTo(cpu, task);
     yield* doExit(cpu, task);
   }
   yield* putOomMm(cpu, task);

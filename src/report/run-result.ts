@@ -84,7 +84,7 @@ export function buildRunResult(raw: RawKill): RunResult {
     layout,
     oversubscribed,
     roles,
-    kills: killedProcesses(kill.trace, roles),
+    kills: killedProcesses(kill.trace),
     needless: kill.needless,
     panicked: kill.panicked,
     log: kernelLog(kill.trace, logEra, {
@@ -112,10 +112,15 @@ export function buildRunResult(raw: RawKill): RunResult {
 }
 
 /** Every process has one thread and its own memory, so each SIGKILL is a kill. */
-function killedProcesses(trace: readonly TraceRecord[], roles: readonly string[]): KilledProcess[] {
+function killedProcesses(trace: readonly TraceRecord[]): KilledProcess[] {
   return trace
     .filter(({ event }) => event === SIGNAL_GENERATE)
-    .map(({ timeNs, a }) => ({ ns: timeNs, pid: a, name: roles[a - FIRST_PROCESS_PID] ?? `process ${a}` }));
+    .map(({ timeNs, a }) => ({ ns: timeNs, pid: a, name: nameOf(a - FIRST_PROCESS_PID) }));
+}
+
+/** The victim is in slot 0, bystanders behind it. */
+function nameOf(slot: number): string {
+  return slot === 0 ? "victim" : `bystander ${slot}`;
 }
 
 /** Every n-th point, and always the last. */

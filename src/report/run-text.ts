@@ -52,7 +52,7 @@ function header({ version, machine, setup, timers, layout, oversubscribed, roles
       `${formatCounted(layout.vmas, "VMA")}, ${setup.frames} frames; unmapped ${formatNs(phaseNs)} after the kill`,
     ...(oversubscribed
       ? [
-          `OVERSUBSCRIBED: ${roles.length - setup.bystanders} actors share ${machine.available} CPUs, ` +
+          `OVERSUBSCRIBED: ${roles.length} actors share ${machine.available} CPUs, ` +
             "so lock holders get preempted: this shows the scheduler as well",
         ]
       : []),

@@ -24,7 +24,7 @@ export interface KillSetup extends Actors {
   readonly protocol: string;
   /** The reaper's walk; null where nobody reaps. */
   readonly order: string | null;
-  /** Processes beside the victim that the OOM killer has to choose from. */
+  /** Processes beside the victim, asleep, that the OOM killer has to choose from. */
   readonly bystanders: number;
   readonly seed: number;
 }
@@ -97,7 +97,7 @@ export async function runKill(request: KillRequest, hooks: BenchHooks): Promise<
       setup,
       timers: scale,
       layout: { name: layout.name, idea: layout.idea, ...countLayout(layout) },
-      oversubscribed: oversubscribed(busyActors(setup), machine),
+      oversubscribed: oversubscribed(rolesOf(setup).length, machine),
       roles: rolesOf(setup),
       logEra: context.kernel.findProtocol(setup.protocol).logEra,
       kill,
@@ -128,7 +128,8 @@ function pressureOf(layout: Layout, setup: KillSetup): PressureOptions {
   const bystanders = Array.from({ length: setup.bystanders }, (_, i) => bystander(Math.max(1, largest >> i)));
   return {
     ...actorsOf(setup),
-    processes: [{ comm: "victim", mappings: layout.vmas, frames, seed }, ...bystanders],
+    processes: [{ comm: "victim", mappings: layout.vmas, frames, seed }],
+    sleepers: bystanders,
     busy: busyRange(layout),
     levels,
     protocol: setup.protocol,
@@ -156,20 +157,10 @@ function busyRange(layout: Layout): PressureOptions["busy"] {
   return { startVpn: 0, pages: 0 };
 }
 
-/** Bystanders sleep. */
-function busyActors({ reaper, reapers, allocators }: KillSetup): number {
-  return 1 + (reaper === "none" ? 0 : reapers) + allocators;
-}
-
-function rolesOf({ reaper, reapers, allocators, bystanders }: KillSetup): string[] {
+function rolesOf({ reaper, reapers, allocators }: KillSetup): string[] {
   return [
     "victim",
-    ...numbered("bystander", bystanders),
     ...Array.from({ length: reaper === "none" ? 0 : reapers }, () => reaper),
-    ...numbered("allocator", allocators),
+    ...Array.from({ length: allocators }, (_, i) => `allocator ${i + 1}`),
   ];
-}
-
-function numbered(role: string, count: number): string[] {
-  return Array.from({ length: count }, (_, i) => `${role} ${i + 1}`);
 }

@@ -19,6 +19,8 @@ import { StagedArena } from "./staged-arena.ts";
 export interface PressureOptions extends Actors {
   /** One to a CPU; task slots and CPUs in this order. */
   readonly processes: readonly ProcessSetup[];
+  /** Processes without a CPU, in the task slots behind; killed, they do not get to run. Default none. */
+  readonly sleepers?: readonly ProcessSetup[];
   /** Pages of the first one that it writes to until it is killed; 0: it sleeps, as the others do. */
   readonly busy: { readonly startVpn: number; readonly pages: number };
   readonly levels: 4 | 5;
@@ -41,7 +43,7 @@ export interface PressureSample {
    * and the workers are gone (`BenchContext.close`).
    */
   readonly panicked: boolean;
-  /** Processes that were killed ("victim"), then reapers and allocators. */
+  /** Processes with a CPU that were killed ("victim"), then reapers and allocators. */
   readonly actors: readonly ActorSample[];
 }
 
@@ -51,7 +53,7 @@ export interface TracedPressure extends PressureSample {
   readonly trace: readonly TraceRecord[];
   /** Older events that did not fit the rings any more. */
   readonly lost: number;
-  /** Word addresses of the processes' mms, as the events name them. */
+  /** Word addresses of the mms of processes with a CPU, as the events name them. */
   readonly mms: readonly number[];
   /** Until process 0 and every reaper had left their last VMA. */
   readonly phaseNs: number;
@@ -66,13 +68,18 @@ function reaperCount({ reaper, reapers }: Actors): number {
   return reaper === "mrelease" ? reapers : 1;
 }
 
+function allProcesses({ processes, sleepers = [] }: PressureOptions): readonly ProcessSetup[] {
+  return [...processes, ...sleepers];
+}
+
 function shapeFor(kernel: Kernel, options: PressureOptions): MachineShape {
-  const { processes, levels, allocators } = options;
+  const { levels, allocators } = options;
+  const processes = allProcesses(options);
   const sum = (of: (process: ProcessSetup) => number): number => processes.reduce((total, one) => total + of(one), 0);
   const pages = sum(({ mappings }) => kernel.countPresent(mappings));
   const tables = sum(({ mappings }) => kernel.countTables(mappings, levels));
   return {
-    cpus: processes.length + reaperCount(options) + allocators,
+    cpus: options.processes.length + reaperCount(options) + allocators,
     frames: pages + tables + SPARE_FRAMES + Math.ceil(pages * SPARE_SHARE),
     ...kernel.countKinds(processes.flatMap(({ mappings }) => mappings)),
     tables: tables + 8,
@@ -142,12 +149,16 @@ export class PressureHost {
   }
 
   #stage(words: Int32Array, map: MachineMap): Staged {
-    const { cpuOf, soloPort, runToEnd, stageProcess, stageAllocator, setSpeed } = this.#kernel;
-    const { processes, protocol, allocators, victimSpeed, reaperSpeed } = this.options;
+    const { cpuOf, soloPort, runToEnd, stageProcess, stageSleeper, stageAllocator, setSpeed } = this.#kernel;
+    const { processes, sleepers = [], protocol, allocators, victimSpeed, reaperSpeed } = this.options;
     const cpu = (id: number) => cpuOf(words, map, id, soloPort());
+    // Sleepers first, because CPU 0 then goes on to its own process.
+    for (const [i, sleeper] of sleepers.entries()) {
+      runToEnd(stageSleeper(cpu(0), processes.length + i, protocol, sleeper));
+    }
     const staged = processes.map((process, slot) => runToEnd(stageProcess(cpu(slot), slot, protocol, process)));
     for (let i = 0; i < allocators; i++) {
-      runToEnd(stageAllocator(cpu(this.#firstAllocator + i), processes.length + i, i));
+      runToEnd(stageAllocator(cpu(this.#firstAllocator + i), processes.length + sleepers.length + i, i));
     }
     this.#kernel.resetFigures(words, map);
     for (let id = 0; id < this.#firstAllocator; id++) {
@@ -210,7 +221,9 @@ export class PressureHost {
     const { cpuOf, soloPort, runToEnd, endProcess, endPressure, findViolations } = this.#kernel;
     const cpu = (id: number) => cpuOf(this.words, this.map, id, soloPort());
     const { kills } = this;
-    for (let slot = 0; slot < this.#firstReaper; slot++) runToEnd(endProcess(cpu(slot), slot));
+    for (const slot of allProcesses(this.options).keys()) {
+      runToEnd(endProcess(cpu(slot < this.#firstReaper ? slot : 0), slot));
+    }
     const chains = result.cpus.flatMap((one) =>
       this.#roleOf(one) === "allocator" ? [(one.result as AllocatorResult).chain] : [],
     );
@@ -229,7 +242,7 @@ export class PressureHost {
       params: { ...(cpu === 0 ? busy : asleep) },
     }));
     for (let cpu = this.#firstReaper; order !== null && cpu < this.#firstAllocator; cpu++) {
-      const params = { protocol, order, processes: processes.length };
+      const params = { protocol, order, processes: allProcesses(this.options).length };
       all.push({ cpu, role: reaper === "kthread" ? "oomReaperKthread" : "mreleaseCaller", params });
     }
     const pages = Math.floor((this.#arena.staged.freePages + wanted) / allocators);
