@@ -15,7 +15,7 @@ import { burstScheduler } from "../oom/lab.ts";
 import { CrowdLab } from "./crowd-lab.ts";
 
 /** Of each protocol and crowd: a thousand and more all together. */
-const SEEDS = 70;
+const SEEDS = 72;
 
 const MAPPINGS: readonly Mapping[] = [
   { startVpn: 0x1000, pages: 60, flags: VM_WRITE, present: [0, 56] },
@@ -110,7 +110,9 @@ describe.each(PROTOCOLS)("$name", ({ name, bugs, mreleaseSafe }) => {
 });
 
 describe("a bystander", () => {
-  const lab = new CrowdLab(SETUP);
+  // No copy may be due at the write below, as there is no memory for one; and nothing else is written.
+  const bystander = { ...SETUP.bystander, accesses: 0, children: 0 };
+  const lab = new CrowdLab({ ...SETUP, bystander, victims: [{ ...VICTIM, forked: false }] });
 
   it("says which page does not hold what it wrote", () => {
     const cpu = lab.cpu(BYSTANDER_CPU);
@@ -124,8 +126,8 @@ describe("a bystander", () => {
   });
 
   it("says that it was killed", () => {
-    const task = currentTask(lab.cpu(BYSTANDER_CPU));
     const outcome = lab.run(burstScheduler(1), () => {
+      const task = currentTask(lab.cpu(BYSTANDER_CPU));
       lab.words[(lab.words[task + Task.signal] as number) + Signal.oomScoreAdj] = 1000;
     });
     expect(describeOutcome(outcome)).toMatch(/bystander: process 1002 on CPU 2 was killed/);
