@@ -80,6 +80,8 @@ export const Mm = struct(
     refilledVpn: VPN_WORDS,
     /** CHECKED: emulated microseconds that the reaper's failed tries took (`oom/second-kill-watch`). The checker's own. */
     failedTriesUs: 1,
+    /** CHECKED: pages whose huge entry is being cleared, and which may be in rss still. The checker's own. */
+    clearingHuge: 1,
     /** (atomic) Gathers under way on this mm; more than one forces a full flush. */
     tlbFlushPending: { words: 1, align: CACHE_PAIR },
     /** (atomic) One bit per CPU whose TLB may hold a translation of this mm. */

@@ -3,13 +3,14 @@
  * has failed for a second. CHECKED builds look at each choice and note what they saw; `check` reports it.
  *
  * "Being freed" is what a reaper could still unmap. The mm's counters are all that another CPU can read of that at any
- * moment, so locked mappings, which reapers passed by until v5.18, are taken off whole: what is noted is certain.
+ * moment, so locked mappings, which reapers passed by until v5.18, are taken off whole, and huge pages whose entry is
+ * just being cleared: what is noted is certain.
  *
  * These are the checker's own words, which no emulated code reads.
  */
 
 import type { Cpu } from "../arena/cpu.ts";
-import { POISON } from "../arena/mem.ts";
+import { POISON, probeAdd } from "../arena/mem.ts";
 import { MM_ANONPAGES, MM_SWAPENTS, MMF_OOM_REAP_QUEUED, MMF_OOM_SKIP, Mm } from "../mm/mm-struct.ts";
 import { Signal } from "../task/signal.ts";
 import { Task, taskAt, taskCount } from "../task/task.ts";
@@ -45,8 +46,10 @@ function pagesGivenUp(words: Int32Array, task: number): number {
   const given = MMF_OOM_SKIP | MMF_OOM_REAP_QUEUED;
   if (flags === POISON || (flags & given) !== given) return 0;
   if ((words[mm + Mm.failedTriesUs] as number) >= FAILED_TRIES_US) return 0;
-  const rss = (kind: number): number => words[mm + Mm.rss + kind] as number;
-  return rss(MM_ANONPAGES) + rss(MM_SWAPENTS) - (words[mm + Mm.lockedVm] as number);
+  // Before rss: a huge page whose clearing ends between the two looks must not be taken for one that is still mapped.
+  const clearing = probeAdd(words, mm + Mm.clearingHuge, 0);
+  const rss = (kind: number): number => probeAdd(words, mm + Mm.rss + kind, 0);
+  return rss(MM_ANONPAGES) + rss(MM_SWAPENTS) - (words[mm + Mm.lockedVm] as number) - clearing;
 }
 
 /** Counts it; the first one is kept whole. */

@@ -6,9 +6,7 @@ import type { CrowdMachine, CrowdSetup } from "../machine/crowd-setup.ts";
 import type { MachineMap } from "../machine/memory-map.ts";
 import type { CrewHost } from "./bench/context.ts";
 import type { Kernel } from "./kernel-variant.ts";
-import type { PlainRecord } from "./messages.ts";
-import type { CpuResult, Crew, TrialResult } from "./parallel.ts";
-import { HangError, hangReport } from "./watchdog.ts";
+import type { Assignment, CpuResult, Crew, TrialResult } from "./parallel.ts";
 
 /** How a run of a crowd ended. */
 export interface CrowdOutcome {
@@ -27,15 +25,13 @@ export interface CrowdOutcome {
 
 /** Looked at before processes are released, which takes their traces away. */
 const BEFORE_THE_END = ["I9", "I12"];
-/** Real time after which a run hangs, whatever still moves. */
-const LIMIT_MS = 60_000;
 
 export class CrowdHost implements CrewHost {
   readonly setup: CrowdSetup;
   readonly map: MachineMap;
+  readonly words: Int32Array;
   readonly resetsByCopy = true;
   readonly #kernel: Kernel;
-  readonly #words: Int32Array;
   readonly #start: Int32Array;
   readonly #programs: readonly CrowdProgram[];
   readonly #hog: number;
@@ -46,7 +42,7 @@ export class CrowdHost implements CrewHost {
     this.setup = setup;
     const { map, words } = kernel.bootMachine(kernel.crowdShape(setup, machine));
     this.map = map;
-    this.#words = words;
+    this.words = words;
     const cpus = Array.from({ length: map.shape.cpus }, (_, id) => kernel.cpuOf(words, map, id, kernel.soloPort()));
     const staged = kernel.stageCrowd(cpus, map.board.base, setup);
     this.#programs = staged.programs;
@@ -56,31 +52,21 @@ export class CrowdHost implements CrewHost {
   }
 
   async attach(crew: Crew): Promise<void> {
+    const { base, struct, count } = this.map.cpuSync;
+    const classNames = this.#kernel.lockClassNames();
     await crew.attach({
-      arena: this.#words.buffer as SharedArrayBuffer,
+      arena: this.words.buffer as SharedArrayBuffer,
       machine: this.map.shape,
-      sync: this.#place(),
+      sync: { words: this.words, base, stride: struct.WORDS, cpus: count, classNames },
     });
   }
 
-  #place() {
-    const { base, struct, count } = this.map.cpuSync;
-    const classNames = this.#kernel.lockClassNames();
-    return { words: this.#words, base, stride: struct.WORDS, cpus: count, classNames };
-  }
-
-  /**
-   * One run from the start barrier. Rejects with a HangError, and with what the crew rejects with; a Violation of a
-   * CPU is an outcome. After a rejection, a panic, or a Violation the crew is gone.
-   */
+  /** One run from the start barrier. Rejects with what the crew rejects with, but for a Violation, which is an outcome. */
   async run(crew: Crew): Promise<CrowdOutcome> {
-    this.#words.set(this.#start);
+    this.words.set(this.#start);
     let result: TrialResult;
     try {
-      result = await this.#within(
-        crew.trial(this.#programs as readonly { cpu: number; role: string; params: PlainRecord }[]),
-        crew,
-      );
+      result = await crew.trial(this.#programs as readonly Assignment[]);
     } catch (error) {
       if (!(error instanceof Error) || error.name !== "Violation") throw error;
       return this.#stopped(error as Violation);
@@ -88,33 +74,14 @@ export class CrowdHost implements CrewHost {
     return this.#ended(result);
   }
 
-  /** The trial, or a HangError when it takes too long. */
-  async #within(trial: Promise<TrialResult>, crew: Crew): Promise<TrialResult> {
-    let timer: NodeJS.Timeout | undefined;
-    const limit = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        const running = new Map(this.#programs.map(({ cpu, role }) => [cpu, role]));
-        const report = hangReport({ place: this.#place(), limitMs: LIMIT_MS, running });
-        reject(new HangError(`not over after ${LIMIT_MS / 1000} s\n${report}`));
-        void crew.close();
-      }, LIMIT_MS);
-    });
-    try {
-      return await Promise.race([trial, limit]);
-    } finally {
-      clearTimeout(timer);
-      trial.catch(() => {});
-    }
-  }
-
   get #oomKills(): number {
-    return this.#words[this.map.root + this.#kernel.OomGlobals.oomKills] as number;
+    return this.words[this.map.root + this.#kernel.OomGlobals.oomKills] as number;
   }
 
   #check(names: readonly string[]): Violation[] {
     const { INVARIANTS } = this.#kernel;
     return INVARIANTS.filter(({ name }) => names.includes(name)).flatMap(({ name, check }) =>
-      check(this.#words, this.map).map((message) => new Violation(name, message)),
+      check(this.words, this.map).map((message) => new Violation(name, message)),
     );
   }
 
@@ -134,7 +101,7 @@ export class CrowdHost implements CrewHost {
   /** Whether all who may be killed are victims that the scan passes by. */
   #nobodyIsLeft(): boolean {
     const { Task, Signal, Mm, elementOf, MMF_OOM_SKIP, OOM_SCORE_ADJ_MIN, PF_KTHREAD } = this.#kernel;
-    const word = (at: number): number => this.#words[at] as number;
+    const word = (at: number): number => this.words[at] as number;
     for (let slot = 0; slot < this.map.tasks.count; slot++) {
       const task = elementOf(this.map.tasks, slot);
       const signal = word(task + Task.signal);
@@ -155,14 +122,14 @@ export class CrowdHost implements CrewHost {
       otherKills: resultOf(cpus, "crowdDirector", "killed"),
       accesses: resultOf(cpus, "crowdBystander", "accesses"),
       panicked: false,
-      violations: [...before, ...kernel.findViolations(this.#words, this.map)],
+      violations: [...before, ...kernel.findViolations(this.words, this.map)],
       crewLost: false,
     };
   }
 
   #boot() {
     const kernel = this.#kernel;
-    return { kernel, cpu: kernel.cpuOf(this.#words, this.map, 0, kernel.soloPort()) };
+    return { kernel, cpu: kernel.cpuOf(this.words, this.map, 0, kernel.soloPort()) };
   }
 }
 

@@ -7,10 +7,13 @@ import { Random } from "../base/random.ts";
 import { BenchContext } from "./bench/context.ts";
 import { type DrawnCrowd, describeCrowd, drawCrowd, MAX_CROWD_CPUS } from "./crowd-draw.ts";
 import { CrowdHost, type CrowdOutcome } from "./crowd-host.ts";
+import type { Crew } from "./parallel.ts";
 import { RaceHost } from "./race-host.ts";
 import type { TrialSample } from "./samples.ts";
 import { type DrawnRace, describeRace, drawRace, type StressVariants } from "./stress-draw.ts";
 import { type Finding, type StressResult, StressTally } from "./stress-tally.ts";
+import { withinLimit } from "./time-limit.ts";
+import { hangReport } from "./watchdog.ts";
 
 export interface StressOptions {
   readonly seed: number;
@@ -29,6 +32,8 @@ const KILLS_PER_RACE = 40;
 const RUNS_PER_CROWD = 10;
 /** Findings that nobody knows of, after which to stop. */
 const MAX_UNKNOWN = 5;
+/** Real time that one run may take, however busy the processors are. */
+const LIMIT_MS = 60_000;
 /** A kernel second passes in a real millisecond, so that reapers with a delay come in time too. */
 const TIMER_RATE = 1000;
 
@@ -109,7 +114,7 @@ class StressRun {
       this.#tally.count(drawn.protocol, 1);
       this.#tally.races++;
       await this.#watched(drawn.protocol, what, async () => {
-        this.#noteRace(await host.trial(await this.#context.crewFor(host), drawn.order));
+        this.#noteRace(await this.#within(host, (crew) => host.trial(crew, drawn.order)));
         return [];
       });
     }
@@ -128,7 +133,7 @@ class StressRun {
     for (let i = 0; i < RUNS_PER_CROWD && this.#going; i++) {
       this.#show(what);
       await this.#watched(drawn.setup.protocol, what, async () => {
-        const outcome = await host.run(await this.#context.crewFor(host));
+        const outcome = await this.#within(host, (crew) => host.run(crew));
         await this.#noteCrowd(drawn.setup.protocol, outcome);
         return outcome.violations;
       });
@@ -140,6 +145,18 @@ class StressRun {
     this.#tally.crowds++;
     this.#tally.accesses += outcome.accesses;
     if (outcome.crewLost) await this.#context.close();
+  }
+
+  /** A run that the watchdog takes for a working one for too long ends with what its CPUs are at. */
+  #within<T>(host: RaceHost | CrowdHost, run: (crew: Crew) => Promise<T>): Promise<T> {
+    return withinLimit(this.#context.crewFor(host).then(run), LIMIT_MS, () => {
+      const { map, words } = host;
+      const { base, struct, count } = map.cpuSync;
+      const classNames = this.#context.kernel.lockClassNames();
+      const place = { words, base, stride: struct.WORDS, cpus: count, classNames };
+      const running = new Map(Array.from({ length: count }, (_, id) => [id, "stress"]));
+      return hangReport({ place, limitMs: LIMIT_MS, running });
+    });
   }
 
   /** Notes what `run` returns or rejects with, unless oomrace itself failed. */

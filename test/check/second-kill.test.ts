@@ -8,6 +8,7 @@ import { noEarlySecondKill } from "../../src/check/second-kill.ts";
 import { describeOutcome } from "../../src/explore/outcome.ts";
 import type { Mapping } from "../../src/machine/address-space.ts";
 import { findOrder, findProtocol } from "../../src/machine/roles.ts";
+import { HPAGE_PMD_NR } from "../../src/mm/huge-pmd.ts";
 import { setMmFlag } from "../../src/mm/mm.ts";
 import { MMF_OOM_SKIP, Mm } from "../../src/mm/mm-struct.ts";
 import { mmapWriteLock, mmapWriteUnlock } from "../../src/mm/mmap-lock.ts";
@@ -15,6 +16,7 @@ import { allocPages, GFP_KERNEL, GFP_NOWAIT, putPage } from "../../src/mm/page-a
 import { VM_WRITE } from "../../src/mm/vma.ts";
 import { ORDER_SYSRQ } from "../../src/oom/oom-control.ts";
 import { oomControl, outOfMemory } from "../../src/oom/out-of-memory.ts";
+import { processMrelease } from "../../src/oom/process-mrelease.ts";
 import { PROTOCOLS } from "../../src/oom/protocols/index.ts";
 import { oomReaper, stopOomReaper } from "../../src/oom/reaper-queue.ts";
 import { fatalSignalPending, park } from "../../src/sync/park.ts";
@@ -22,7 +24,7 @@ import { sleepUs } from "../../src/sync/sleep.ts";
 import { doExit } from "../../src/task/exit.ts";
 import { Signal } from "../../src/task/signal.ts";
 import { currentTask, switchTo, Task } from "../../src/task/task.ts";
-import { burstScheduler, OomLab, type Process } from "../oom/lab.ts";
+import { burstScheduler, ended, OomLab, type Process, stagedScheduler } from "../oom/lab.ts";
 
 const SEEDS = 1000;
 const VICTIM = 0;
@@ -169,6 +171,44 @@ describe("what is no early kill", () => {
     // Both are given up, and neither has freed enough.
     expect(describeOutcome(outcome)).toContain("deadlocked on memory");
     expect(isVictim(lab, spare)).toBe(true);
+    expect(faults(lab)).toEqual([]);
+  });
+
+  it("a huge page whose entry is gone is nobody's to reap, though it is not accounted yet", () => {
+    const huge: Mapping = {
+      startVpn: HPAGE_PMD_NR,
+      pages: HPAGE_PMD_NR,
+      flags: VM_WRITE,
+      present: [],
+      huge: [0, HPAGE_PMD_NR],
+    };
+    const lab = new OomLab({ protocol: PROTOCOL, cpus: 4, mms: 3, frames: 2048, oomKiller: true });
+    const victim = lab.spawn(VICTIM, [huge]);
+    lab.spawn(SPARE, span(1));
+    const kill = (cpu: Cpu): Steps<boolean> => outOfMemory(cpu, oomControl(cpu, 0, 0), findProtocol(PROTOCOL));
+    lab.alone(ALLOCATOR, kill);
+    const entry = lab.words.findIndex((word, at) => word < 0 && lab.map.tables.base <= at);
+    lab.keep();
+    lab.reset();
+    const skipped = (): boolean => (lab.word(victim.mm + Mm.flags) & MMF_OOM_SKIP) !== 0;
+    let left = -1;
+    const outcome = lab.run(
+      [sleepsUntilKilled, kill, (cpu) => processMrelease(cpu, VICTIM, 0, findProtocol(PROTOCOL), findOrder("forward"))],
+      stagedScheduler(
+        [
+          { cpu: REAPER, until: () => lab.word(entry) === 0 },
+          { cpu: VICTIM, until: skipped },
+          { cpu: ALLOCATOR, until: ended(ALLOCATOR) },
+        ],
+        burstScheduler(1),
+      ),
+      () => {
+        if (left < 0 && skipped()) left = lab.rss(victim.mm);
+      },
+    );
+    expect(describeOutcome(outcome)).toMatch(/^finished/);
+    expect(left, "rss at MMF_OOM_SKIP").toBe(HPAGE_PMD_NR);
+    expect(outcome.state === "finished" && outcome.results[ALLOCATOR]).toBe(true);
     expect(faults(lab)).toEqual([]);
   });
 

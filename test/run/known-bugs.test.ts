@@ -9,6 +9,7 @@ it.each([
   ["v4.13", "I5", "B1"],
   ["v4.13", "I1", undefined],
   ["v4.14", "I1", "B3"],
+  ["v4.14", "I7", "B3"],
   ["v4.14", "I5", undefined],
   ["hocko-v2", "I2", "B3"],
   ["v4.17", "I1", undefined],

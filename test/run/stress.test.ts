@@ -196,7 +196,7 @@ describe("what breaks", () => {
 
   it("counts for the protocol that is known for it, and does not end the run", async () => {
     record.breakRun = () => "I5";
-    const result = await stress(9, 12, { protocols: ["v4.13"] });
+    const result = await stress(9, 4, { protocols: ["v4.13"] });
     expect(result.broken).toEqual([]);
     expect(result.protocols).toEqual([expect.objectContaining({ protocol: "v4.13", bugs: { B1: record.runs } })]);
   });
