@@ -1,0 +1,44 @@
+import { expect, test } from "vitest";
+import type { ExploreResult } from "../../src/report/explore-result.ts";
+import { oomrace } from "./oomrace.ts";
+import { schemaErrors } from "./schema.ts";
+
+test.concurrent("explore: the verdict first, exit code 1, and a command that repeats it, on threads as well", async () => {
+  const { code, stdout, stderr } = await oomrace("explore", "b25");
+  expect([code, stderr]).toEqual([1, ""]);
+  expect(stdout).toMatch(/^B25 \(v4\.13\): .*\n\nVIOLATION nobody can go on\n/);
+  expect(stdout).toContain("CPU 0: T1 allocates");
+  const word = /oomrace replay --engine forced (\S+)\n/.exec(stdout)?.[1] as string;
+  const again = await oomrace("replay", word);
+  expect([again.code, again.stderr]).toEqual([1, ""]);
+  expect(again.stdout).toMatch(/=> nobody can go on/);
+  const forced = await oomrace("replay", "--engine", "forced", word);
+  expect(forced.stdout).toContain("on real threads: the same, nobody can go on");
+});
+
+test.concurrent("explore --json -: JSON alone, by its schema; stopped is no violation, and may be forbidden", async () => {
+  const found = await oomrace("explore", "B30", "--json", "-");
+  expect(found.code).toBe(1);
+  const result = JSON.parse(found.stdout) as ExploreResult;
+  expect(schemaErrors("explore", result)).toBeNull();
+  expect(result.violation?.invariant).toBe("I2");
+  const limits = ["--fixed", "--executions", "50"];
+  const stopped = await oomrace("explore", "B30", ...limits, "--json", "-");
+  expect(stopped.code).toBe(0);
+  expect(schemaErrors("explore", JSON.parse(stopped.stdout))).toBeNull();
+  const required = await oomrace("explore", "B30", ...limits, "--require", "complete");
+  expect(required.code).toBe(4);
+  expect(required.stdout).toContain("STOPPED: no violation in what was tried, which says nothing about the rest");
+});
+
+test.concurrent.each([
+  [["explore", "B99"], 'case "B99": expected one of B1, B3, B25, B29, B30, B31'],
+  [["explore", "B1", "--scheduler", "luck"], "--scheduler luck: expected one of random, pct, pos, dfs"],
+  [["replay", "B1"], 'schedule "B1": expected CASE:..., as `oomrace explore` prints it'],
+  [["replay", "B1:AQAAAAAD"], "schedule: recorded from other code, expected one from this build"],
+])("%j is refused in one line", async (args, message) => {
+  const { code, stdout, stderr } = await oomrace(...args);
+  expect([code, stdout]).toEqual([2, ""]);
+  expect(stderr).toContain(message);
+  expect(stderr.trim().split("\n")).toHaveLength(1);
+});
