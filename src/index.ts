@@ -6,17 +6,28 @@
  */
 
 export { UsageError, Violation } from "./base/errors.ts";
-export { DEFAULT_MAX_STEPS, type InterleaveOptions, interleave } from "./explore/engine.ts";
+export { DEFAULT_MAX_STEPS, Engine, type EngineOptions, type InterleaveOptions, interleave } from "./explore/engine.ts";
+export {
+  type Exploration,
+  type ExploredViolation,
+  type ExploreOptions,
+  Explorer,
+  explore,
+  Nondeterminism,
+} from "./explore/explore.ts";
 export { describeOutcome, isInternalFault, isViolation, type Outcome } from "./explore/outcome.ts";
+export type { Program } from "./explore/program.ts";
 export { MAX_CPUS, type Schedule, scheduleOf, timerChoice } from "./explore/schedule.ts";
 export type { Scheduler, StepView } from "./explore/scheduler.ts";
 export { fixedScheduler } from "./explore/schedulers/fixed.ts";
 export { schedulers } from "./explore/schedulers/index.ts";
 export { randomScheduler } from "./explore/schedulers/random.ts";
+export { type StepTrace, type TracedStep, traceSchedule } from "./explore/step-trace.ts";
 export { buildBenchResult } from "./report/bench-build.ts";
 export type * from "./report/bench-result.ts";
 export { BENCH_SCHEMA } from "./report/bench-result.ts";
 export { type RenderOptions, renderBench } from "./report/bench-text.ts";
+export { type DiagramOptions, drawMermaid, drawText } from "./report/diagram.ts";
 export { toJson } from "./report/json.ts";
 export { type Comparison, compare, compareCounts, containsOne, type Outlier } from "./report/stats.ts";
 export { type BenchRequest, runBench } from "./run/bench/bench.ts";
