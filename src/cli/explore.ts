@@ -4,6 +4,7 @@ import { setImmediate as pause } from "node:timers/promises";
 import { type Command, Option } from "commander";
 import { DEFAULT_MAX_STEPS, type TimeModel } from "../explore/engine.ts";
 import { DEFAULT_EXECUTIONS, DEFAULT_SCHEDULER, type ExploreOptions, Explorer } from "../explore/explore.ts";
+import type { Schedule } from "../explore/schedule.ts";
 import { schedulers } from "../explore/schedulers/index.ts";
 import { traceSchedule } from "../explore/step-trace.ts";
 import { drawMermaid, drawText } from "../report/diagram.ts";
@@ -12,7 +13,7 @@ import { renderExplore } from "../report/explore-text.ts";
 import { formatCount } from "../report/format.ts";
 import { writeJson } from "../report/json.ts";
 import { packageVersion } from "../run/version.ts";
-import { type CaseProgram, programOf } from "../scenario/case.ts";
+import { type CaseProgram, columnTitles, programOf } from "../scenario/case.ts";
 import { writeCaseSchedule } from "../scenario/case-schedule.ts";
 import { CASES, findCase } from "../scenario/cases/index.ts";
 import { EXIT_FINE, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION } from "./exit-code.ts";
@@ -92,28 +93,26 @@ function addChoices(command: Command): void {
 }
 
 async function explore(id: string, flags: ExploreFlags): Promise<number> {
-  const { id: scenario, title, ...variants } = findCase(id);
+  const found = findCase(id);
+  const { id: scenario, title } = found;
   const { fixed, json, mermaid, require } = flags;
-  const program = programOf(fixed ? variants.fixed : variants.broken);
+  const variant = fixed ? found.fixed : found.broken;
+  const program = programOf(variant);
   const explorer = new Explorer(program, exploreOptions(flags));
   const progress = progressLine();
   const interrupt = catchInterrupt();
   try {
     await advance(explorer, progress, interrupt);
     const exploration = explorer.result();
-    const explored = {
-      scenario,
-      fixed,
-      title,
-      protocol: variants[fixed ? "fixed" : "broken"].protocol,
-      cpus: titles(program),
-    };
+    const { violation } = exploration;
+    const explored = { scenario, fixed, title, protocol: variant.protocol, cpus: columnTitles(program) };
     const result = buildExploreResult(explored, exploration, {
       version: packageVersion(),
       interrupted: interrupt.stopped(),
-      drawn:
-        exploration.violation &&
-        drawn(explorer, program, exploration.violation, (text) => writeCaseSchedule(scenario, fixed, text)),
+      drawn: violation && {
+        schedule: writeCaseSchedule(scenario, fixed, violation.text),
+        ...drawn(explorer, program, violation),
+      },
     });
     progress.clear();
     if (json !== undefined) writeJson(result, json);
@@ -140,22 +139,14 @@ async function advance(explorer: Explorer, progress: Progress, interrupt: Interr
   progress.show("shrinking");
 }
 
-function titles({ roles }: CaseProgram): string[] {
-  return roles.map(({ title }, cpu) => `CPU ${cpu}: ${title}`);
-}
-
+/** Both diagrams of the violation. */
 function drawn(
   explorer: Explorer,
   program: CaseProgram,
-  violation: { readonly schedule: Int8Array; readonly text: string; readonly message: string },
-  nameOf: (text: string) => string,
-): Drawn {
-  const { steps } = traceSchedule(explorer.subject, violation.schedule);
-  const options = { titles: titles(program), end: violation.message };
+  { schedule, message }: { readonly schedule: Schedule; readonly message: string },
+): Omit<Drawn, "schedule"> {
+  const { steps } = traceSchedule(explorer.subject, schedule);
+  const options = { titles: columnTitles(program), end: message };
   const cpus = program.roles.length;
-  return {
-    schedule: nameOf(violation.text),
-    diagram: drawText(steps, cpus, options),
-    mermaid: drawMermaid(steps, cpus, options),
-  };
+  return { diagram: drawText(steps, cpus, options), mermaid: drawMermaid(steps, cpus, options) };
 }

@@ -6,11 +6,12 @@ import { UsageError } from "../base/errors.ts";
 import { Executor } from "../explore/executor.ts";
 import type { Finding } from "../explore/finding.ts";
 import { type Subject, subjectOf } from "../explore/program.ts";
+import type { Schedule } from "../explore/schedule.ts";
 import { packedScheduler } from "../explore/schedule-string.ts";
 import { type StepTrace, traceSchedule } from "../explore/step-trace.ts";
 import { drawText } from "../report/diagram.ts";
 import { forceCase } from "../run/forced-case.ts";
-import { type CaseVariant, programOf } from "../scenario/case.ts";
+import { type CaseVariant, columnTitles, programOf } from "../scenario/case.ts";
 import { type CaseSchedule, readCaseSchedule } from "../scenario/case-schedule.ts";
 import { EXIT_FINE, EXIT_HANG, EXIT_USAGE, EXIT_VIOLATION } from "./exit-code.ts";
 import { setHelpPage } from "./help.ts";
@@ -56,30 +57,33 @@ export function addReplay(program: Command): void {
 async function replay(word: string, flags: ReplayFlags): Promise<number> {
   const schedule = readCaseSchedule(word);
   const variant = schedule.fixed ? schedule.found.fixed : schedule.found.broken;
-  const { trace, titles } = traced(schedule, variant, flags.continue);
+  const { choices, trace, titles } = traced(schedule, variant, flags.continue);
   const { steps, finding } = trace;
   const end = finding?.message ?? "nothing broke";
   if (flags.trace !== undefined) writeTrace(trace, flags.trace);
   process.stdout.write(`${drawText(steps, titles.length, { titles, end, all: flags.all })}\n`);
   if (flags.engine === "forced") {
-    const forced = await forceCase(
-      variant,
-      Int8Array.from(steps, ({ cpu, operation }) => (operation === "timer" ? ~cpu : cpu)),
-    );
+    const forced = await forceCase(variant, choices);
     process.stdout.write(`\n${comparison(finding, forced)}\n`);
     if (forced?.invariant !== finding?.invariant) return EXIT_VIOLATION;
   }
   return finding ? EXIT_VIOLATION : EXIT_FINE;
 }
 
-function traced({ packed }: CaseSchedule, variant: CaseVariant, goOn: boolean): { trace: StepTrace; titles: string[] } {
+interface Traced {
+  readonly choices: Schedule;
+  readonly trace: StepTrace;
+  readonly titles: readonly string[];
+}
+
+function traced({ packed }: CaseSchedule, variant: CaseVariant, goOn: boolean): Traced {
   const program = programOf(variant);
   const subject = subjectOf(program);
   checkCode(subject, packed.codeHash, goOn);
   const executor = new Executor(subject);
   executor.execute(packedScheduler(packed, goOn));
-  const titles = program.roles.map(({ title }, cpu) => `CPU ${cpu}: ${title}`);
-  return { trace: traceSchedule(subject, executor.engine.takeSchedule()), titles };
+  const choices = executor.engine.takeSchedule();
+  return { choices, trace: traceSchedule(subject, choices), titles: columnTitles(program) };
 }
 
 /** A schedule counts scheduling points, so other code makes it mean something else. */

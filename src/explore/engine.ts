@@ -94,7 +94,7 @@ export class Engine {
     };
   }
 
-  /** Runs states, pending operations and clock of the execution at hand. */
+  /** Run states, pending operations and clock of the execution at hand. */
   get state(): RunState {
     return this.#run;
   }

@@ -1,9 +1,8 @@
 /** Executes a program from its first state, and says what was wrong with each execution. */
 
 import { Engine } from "./engine.ts";
-import { type Failure, type Finding, findingOf } from "./finding.ts";
+import { type Failure, type Finding, findingBy, findingOf } from "./finding.ts";
 import { isPreemption } from "./options.ts";
-import { isViolation } from "./outcome.ts";
 import type { Subject } from "./program.ts";
 import type { Scheduler, StepView } from "./scheduler.ts";
 
@@ -22,13 +21,7 @@ export class Executor {
     this.subject.reset();
     const ending = this.engine.execute(scheduler, execution);
     if (ending.state !== "finished") return findingOf(ending);
-    try {
-      this.subject.check(ending.results);
-    } catch (error) {
-      if (!isViolation(error)) throw error;
-      return { invariant: error.invariant, message: error.message };
-    }
-    return undefined;
+    return findingBy(() => this.subject.check(ending.results));
   }
 
   /** As `execute`, and measures what led there. */

@@ -122,17 +122,14 @@ export class Explorer {
 
   /** Goes on for about `ms` real milliseconds; true when it is over. */
   advance(ms: number): boolean {
-    const { executions = DEFAULT_EXECUTIONS, seconds = Number.POSITIVE_INFINITY } = this.#options;
     const began = performance.now();
-    const until = Math.min(began + ms, began + seconds * 1000 - this.#ms);
-    let over = this.#isOver(executions, seconds);
-    while (!over) {
+    const until = began + Math.min(ms, this.#limitMs - this.#ms);
+    while (!this.#isOver()) {
       this.#executeOne();
-      over = this.#isOver(executions, Number.POSITIVE_INFINITY);
       if ((this.#executions & 15) === 0 && performance.now() >= until) break;
     }
     this.#ms += performance.now() - began;
-    return over || this.#isOver(executions, seconds);
+    return this.#isOver();
   }
 
   /** What came of it so far; shrinks the failure, if there is one. */
@@ -156,10 +153,13 @@ export class Explorer {
     };
   }
 
-  #isOver(executions: number, seconds: number): boolean {
-    return (
-      this.#failed !== undefined || this.#exhausted || this.#executions >= executions || this.#ms >= seconds * 1000
-    );
+  get #limitMs(): number {
+    return (this.#options.seconds ?? Number.POSITIVE_INFINITY) * 1000;
+  }
+
+  #isOver(): boolean {
+    const { executions = DEFAULT_EXECUTIONS } = this.#options;
+    return this.#failed !== undefined || this.#exhausted || this.#executions >= executions || this.#ms >= this.#limitMs;
   }
 
   #executeOne(): void {

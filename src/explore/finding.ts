@@ -1,6 +1,7 @@
 /** What an exploration looks for: an execution that ends badly, in words that do not depend on the order of its steps. */
 
 import type { Ending } from "./engine.ts";
+import { isViolation } from "./outcome.ts";
 import type { Schedule } from "./schedule.ts";
 
 export interface Finding {
@@ -38,4 +39,15 @@ export function findingOf(ending: Ending): Finding | undefined {
     case "ended":
       return undefined;
   }
+}
+
+/** What a look at memory throws as a Violation; undefined when it throws nothing. All else that it throws goes on. */
+export function findingBy(look: () => void): Finding | undefined {
+  try {
+    look();
+  } catch (error) {
+    if (!isViolation(error)) throw error;
+    return { invariant: error.invariant, message: error.message };
+  }
+  return undefined;
 }

@@ -1,7 +1,6 @@
 /** A case on real worker threads, turn by turn as an explored schedule has it. */
 
-import { type Finding, findingOf } from "../explore/finding.ts";
-import { isViolation } from "../explore/outcome.ts";
+import { type Finding, findingBy, findingOf } from "../explore/finding.ts";
 import type { Schedule } from "../explore/schedule.ts";
 import { type CaseVariant, programOf } from "../scenario/case.ts";
 import { ForcedCrew } from "./forced.ts";
@@ -26,19 +25,8 @@ export async function forceCase(variant: CaseVariant, schedule: Schedule): Promi
     });
     const finding = findingOf(outcome);
     if (finding) return finding;
-    return thrown(() => (outcome.state === "finished" ? program.check?.(words, []) : program.invariants?.(words)));
+    return findingBy(() => (outcome.state === "finished" ? program.check?.(words, []) : program.invariants?.(words)));
   } finally {
     await crew.close();
   }
-}
-
-/** The Violation that a look at memory throws. */
-function thrown(look: () => void): Finding | undefined {
-  try {
-    look();
-  } catch (error) {
-    if (!isViolation(error)) throw error;
-    return { invariant: error.invariant, message: error.message };
-  }
-  return undefined;
 }

@@ -54,6 +54,11 @@ export interface CaseProgram extends Program {
   readonly roles: readonly CaseRole[];
 }
 
+/** Headings of a diagram's columns. */
+export function columnTitles({ roles: staged }: CaseProgram): string[] {
+  return staged.map(({ title }, cpu) => `CPU ${cpu}: ${title}`);
+}
+
 /** Boots the machine and stages the case. */
 export function programOf(variant: CaseVariant): CaseProgram {
   const { map, words } = bootMachine({ ...TOY_SHAPE, ...variant.shape, protocol: variant.protocol });

@@ -59,7 +59,11 @@ describe.concurrent("help", () => {
 
 describe.concurrent("one line says what was expected", () => {
   test.each([
-    ["an unknown command", "bensh", /^unknown command 'bensh'.*: expected one of bench, list, record, run, stress$/],
+    [
+      "an unknown command",
+      "bensh",
+      /^unknown command 'bensh'.*: expected one of bench, explore, list, record, replay, run, stress$/,
+    ],
     ["an unknown option", "bench --speed", /^unknown option '--speed'.*`oomrace bench --help` lists$/],
     ["a missing value", "bench --pages", /^option '--pages <list>' argument missing: expected a value$/],
     ["an argument too many", "list all", /^too many arguments for 'list'\. Expected 0/],

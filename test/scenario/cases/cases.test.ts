@@ -1,7 +1,7 @@
 /** Every case: the broken protocol is found out, the mended one is not, and threads do what the steps did. */
 
 import { describe, expect, test } from "vitest";
-import { Explorer } from "../../../src/explore/explore.ts";
+import { explore } from "../../../src/explore/explore.ts";
 import { scheduleOf } from "../../../src/explore/schedule.ts";
 import { forceCase } from "../../../src/run/forced-case.ts";
 import { programOf } from "../../../src/scenario/case.ts";
@@ -27,25 +27,20 @@ test("every case is named by a bug of its own", () => {
 
 describe.each(CASES)("$id: $title", ({ id, broken, fixed }) => {
   test("is found with default options, and shrunk to at most three preemptions", () => {
-    const explorer = new Explorer(programOf(broken));
-    while (!explorer.advance(1000));
-    const { violation } = explorer.result();
+    const { violation } = explore(programOf(broken));
     expect(violation?.invariant).toBe(BREAKS[id]);
     expect(violation?.preemptions).toBeLessThanOrEqual(3);
     expect(violation?.text.length).toBeLessThanOrEqual(200);
   });
 
   test(`is not found in ${CLEAN} executions of what mended it`, () => {
-    const explorer = new Explorer(programOf(fixed), { executions: CLEAN });
-    while (!explorer.advance(1000));
-    expect(explorer.result()).toMatchObject({ executions: CLEAN, complete: false });
-    expect(explorer.result().violation).toBeUndefined();
+    const tried = explore(programOf(fixed), { executions: CLEAN });
+    expect(tried).toMatchObject({ executions: CLEAN, complete: false });
+    expect(tried.violation).toBeUndefined();
   });
 
   test("breaks in the same way on real threads", async () => {
-    const explorer = new Explorer(programOf(broken));
-    while (!explorer.advance(1000));
-    const { violation } = explorer.result();
+    const { violation } = explore(programOf(broken));
     const forced = await forceCase(broken, scheduleOf([...(violation?.schedule ?? [])]));
     expect(forced?.invariant).toBe(BREAKS[id]);
   });
