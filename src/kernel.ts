@@ -80,7 +80,6 @@ export * from "./oom/globals.ts";
 export * from "./oom/kill.ts";
 export * from "./oom/killer-rules.ts";
 export * from "./oom/memcg-oom.ts";
-export * from "./oom/needless.ts";
 export * from "./oom/oom-control.ts";
 export * from "./oom/oom-log.ts";
 export * from "./oom/oom-message.ts";

@@ -7,7 +7,7 @@ import { locksGivenBack, nobodyWaits } from "./locks.ts";
 import { nothingLeft, useAfterFree } from "./objects.ts";
 import { noStaleTranslation, pageAccounting } from "./pages.ts";
 import { noRefilledRead } from "./refill.ts";
-import { noEarlySecondKill } from "./second-kill.ts";
+import { noNeedlessKill } from "./second-kill.ts";
 import { flushesDone, reaperLetGo } from "./teardown.ts";
 import { victimsCounted, victimsDequeued } from "./victims.ts";
 
@@ -16,7 +16,7 @@ export const INVARIANTS: readonly Invariant[] = [
   pageAccounting,
   nothingLeft,
   noStaleTranslation,
-  noEarlySecondKill,
+  noNeedlessKill,
   noRefilledRead,
   locksGivenBack,
   nobodyWaits,

@@ -191,7 +191,7 @@ function* clearHuge(cpu: Cpu, mm: number, pmds: number, entry: number, huge: num
   const pfn = hugePfn(huge);
   noteReaped(cpu, mm, pmds);
   // Who finds the entry empty takes no lock, and so may be done with the mm before its counters are.
-  if (CHECKED) probeAdd(cpu.words, mm + Mm.clearingHuge, HPAGE_PMD_NR);
+  probeAdd(cpu.words, mm + Mm.clearingHuge, HPAGE_PMD_NR);
   yield* atomicStore(cpu, entry, 0);
   yield* folioRemoveRmap(cpu, pfn, 1);
   if (isHugetlb(huge)) yield* fetchAdd(cpu, mm + Mm.hugetlbUsage, -HPAGE_PMD_NR);
@@ -200,7 +200,7 @@ function* clearHuge(cpu: Cpu, mm: number, pmds: number, entry: number, huge: num
     yield* freeTable(cpu, withdrawTable(cpu, pmds));
     yield* fetchAdd(cpu, mm + Mm.pgtablesBytes, -TABLE_BYTES);
   }
-  if (CHECKED) probeAdd(cpu.words, mm + Mm.clearingHuge, -HPAGE_PMD_NR);
+  probeAdd(cpu.words, mm + Mm.clearingHuge, -HPAGE_PMD_NR);
   gatherFolio(cpu, pfn, 1);
   store(cpu, cpu.gather + MmuGather.needFlush, 1);
   count(cpu, CpuMm.ptesZapped, HPAGE_PMD_NR);

@@ -78,9 +78,9 @@ export const Mm = struct(
     /** CHECKED: 1 when a fault refilled a page after MMF_UNSTABLE, and which (`mm/refill`). The checker's own. */
     refilled: 1,
     refilledVpn: VPN_WORDS,
-    /** CHECKED: emulated microseconds that the reaper's failed tries took (`oom/second-kill-watch`). The checker's own. */
+    /** Emulated microseconds that the reaper's failed tries took (`oom/second-kill-watch`). The checker's own. */
     failedTriesUs: 1,
-    /** CHECKED: pages whose huge entry is being cleared, and which may be in rss still. The checker's own. */
+    /** (atomic) Pages whose huge entry is being cleared, and which may be in rss still. The checker's own. */
     clearingHuge: 1,
     /** (atomic) Gathers under way on this mm; more than one forces a full flush. */
     tlbFlushPending: { words: 1, align: CACHE_PAIR },

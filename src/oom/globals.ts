@@ -31,9 +31,6 @@ export const OomGlobals = struct(
     panicked: 1,
     /** (atomic) Processes killed since boot (OOM_KILL of vmstat). */
     oomKills: 1,
-    /** (atomic) How many of those were needless (`needless`), and the mm that the reaper last gave up on; the figures' own. */
-    needlessKills: 1,
-    givenUp: 1,
 
     oomReaperLock: { words: Spinlock.WORDS, align: CACHE_PAIR },
     /** Tasks to reap, last come first; linked through Task.oomReaperNext. Guarded by oomReaperLock, like the next one. */
@@ -47,11 +44,11 @@ export const OomGlobals = struct(
     /** (atomic) Of a kill under pressure: allocators that have not got their memory yet. */
     allocatorsLeft: 1,
 
-    /** CHECKED: choices that broke I5, and the first of them: the pids of both, and pages (`second-kill-watch`). */
-    earlyKills: 1,
-    earlyKillOf: 1,
-    earlyKillBeside: 1,
-    earlyKillPages: 1,
+    /** Needless kills: choices that broke I5, and the first of them: the pids of both, and pages (`second-kill-watch`). */
+    needlessKills: 1,
+    needlessKillOf: 1,
+    needlessKillBeside: 1,
+    needlessKillPages: 1,
 
     /** `struct oom_control` of each CPU. */
     controls: [OomControl, MAX_CPUS],

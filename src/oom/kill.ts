@@ -23,7 +23,6 @@ import { getTaskStruct, putTaskStruct } from "../task/tasklist.ts";
 import { isGlobalInit, isKthread } from "./badness.ts";
 import { OomGlobals } from "./globals.ts";
 import type { KillerRules } from "./killer-rules.ts";
-import { noteKill } from "./needless.ts";
 import { OomControl } from "./oom-control.ts";
 import { logExiting, logInvoked, logKilled, logPinned, logVictim } from "./oom-log.ts";
 import type { Protocol } from "./protocols/protocol.ts";
@@ -119,7 +118,6 @@ function* killAndQueue(cpu: Cpu, process: number, message: number, protocol: Pro
   }
   const mm = load(cpu, victim + Task.mm);
   yield* mmgrab(cpu, mm);
-  noteKill(cpu);
   yield* fetchAdd(cpu, cpu.machine + OomGlobals.oomKills, 1);
   yield* memcgEvent(cpu, load(cpu, mm + Mm.memcg), Memcg.eventsOomKill);
   // memory.events tells user space of the kill before the signal goes out.

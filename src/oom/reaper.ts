@@ -12,7 +12,6 @@ import { Signal } from "../task/signal.ts";
 import { signalOf, Task } from "../task/task.ts";
 import { WAKE_REAPER } from "../trace/event.ts";
 import { trace } from "../trace/ring.ts";
-import { noteGivenUp } from "./needless.ts";
 import type { Protocol } from "./protocols/protocol.ts";
 import { logUnableToReap } from "./reaping-log.ts";
 import { noteFailedTry } from "./second-kill-watch.ts";
@@ -47,7 +46,6 @@ export function* reapVictim(cpu: Cpu, mm: number, protocol: Protocol, order: Tra
     noteFailedTry(cpu, mm, REAP_RETRY_US);
     if (tries === MAX_OOM_REAP_RETRIES) {
       logUnableToReap(cpu, mm);
-      noteGivenUp(cpu, mm);
       break;
     }
     tries++;

@@ -1,12 +1,13 @@
 /**
  * The watch for invariant I5: while memory of one victim is still being freed, no further one is chosen, unless the reaper
- * has failed for a second. CHECKED builds look at each choice and note what they saw; `check` reports it.
+ * has failed for a second. Such a kill is *needless*: memory was on its way. Each choice is looked at; `check` reports what
+ * was noted, and the bench counts it.
  *
  * "Being freed" is what a reaper could still unmap. The mm's counters are all that another CPU can read of that at any
  * moment, so locked mappings, which reapers passed by until v5.18, are taken off whole, and huge pages whose entry is
  * just being cleared: what is noted is certain.
  *
- * These are the checker's own words, which no emulated code reads.
+ * These are the watch's own words, which no emulated code reads, and no scheduling points: watching changes nothing.
  */
 
 import type { Cpu } from "../arena/cpu.ts";
@@ -21,7 +22,7 @@ const FAILED_TRIES_US = 1_000_000;
 
 /** The pause after one more failed try of the kthread is over. */
 export function noteFailedTry(cpu: Cpu, mm: number, pauseUs: number): void {
-  if (CHECKED) cpu.words[mm + Mm.failedTriesUs]! += pauseUs;
+  cpu.words[mm + Mm.failedTriesUs]! += pauseUs;
 }
 
 /**
@@ -29,7 +30,6 @@ export function noteFailedTry(cpu: Cpu, mm: number, pauseUs: number): void {
  * free; one outside the OOM domain has no such flag, one that init shares was never queued. Caller holds oom_lock.
  */
 export function watchChoice(cpu: Cpu, victim: number): void {
-  if (!CHECKED) return;
   for (let index = 0; index < taskCount(cpu); index++) {
     const task = taskAt(cpu, index);
     if ((cpu.words[task + Task.pid] as number) === 0) continue;
@@ -55,10 +55,10 @@ function pagesGivenUp(words: Int32Array, task: number): number {
 /** Counts it; the first one is kept whole. */
 function note(cpu: Cpu, previous: number, victim: number, pages: number): void {
   const { words } = cpu;
-  const at = cpu.machine + OomGlobals.earlyKills;
+  const at = cpu.machine + OomGlobals.needlessKills;
   words[at]!++;
   if (words[at] !== 1) return;
-  words[cpu.machine + OomGlobals.earlyKillOf] = words[victim + Task.pid] as number;
-  words[cpu.machine + OomGlobals.earlyKillBeside] = words[previous + Task.pid] as number;
-  words[cpu.machine + OomGlobals.earlyKillPages] = pages;
+  words[cpu.machine + OomGlobals.needlessKillOf] = words[victim + Task.pid] as number;
+  words[cpu.machine + OomGlobals.needlessKillBeside] = words[previous + Task.pid] as number;
+  words[cpu.machine + OomGlobals.needlessKillPages] = pages;
 }

@@ -228,7 +228,8 @@ export class PressureHost {
       this.#roleOf(one) === "allocator" ? [(one.result as AllocatorResult).chain] : [],
     );
     runToEnd(endPressure(cpu(0), chains));
-    const [broken] = findViolations(this.words, this.map);
+    // Needless kills are what is counted here, not a reason to stop.
+    const broken = findViolations(this.words, this.map).find(({ invariant }) => invariant !== "I5");
     if (broken) throw broken;
     return { ...kills, panicked: false, actors };
   }

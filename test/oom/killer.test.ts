@@ -3,7 +3,6 @@
 import { describe, expect, it } from "vitest";
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
 import { NO_TIMEOUT } from "../../src/arena/mem.ts";
-import { describeOutcome } from "../../src/explore/outcome.ts";
 import type { Mapping } from "../../src/machine/address-space.ts";
 import { findOrder, findProtocol } from "../../src/machine/roles.ts";
 import { type MachineShape, TOY_SHAPE } from "../../src/machine/shape.ts";
@@ -347,29 +346,5 @@ describe.each(["v4.13", "v4.14", "v6.1", "v6.18"])("a parent that allocates besi
       const victims = lab.broken().filter((fault) => /^I(9|12):/.test(fault));
       expect(victims, `seed ${seed}`).toEqual([]);
     }
-  });
-
-  /** Seeds in which a second process died while the first victim still had pages that could be reaped (I5). */
-  function needlessKills(): number {
-    let needless = 0;
-    for (let seed = 1; seed <= SEEDS; seed++) {
-      lab.reset();
-      let left = -1;
-      const look = (): void => {
-        if (left < 0 && isVictim(lab, spare)) left = lab.rss(child.mm);
-      };
-      // It may end in a panic: with the spare one gone there is nobody left to kill.
-      const outcome = lab.run(programs, burstScheduler(seed), look);
-      const ended = outcome.state === "finished" || describeOutcome(outcome).includes("deadlocked on memory");
-      expect(ended, describeOutcome(outcome)).toBe(true);
-      if (left > 0) needless++;
-    }
-    return needless;
-  }
-
-  it(`${name === "v4.13" ? "kills" : "never kills"} a second process while the first has pages to reap (B1)`, () => {
-    const needless = needlessKills();
-    if (name === "v4.13") expect(needless).toBeGreaterThan(SEEDS / 100);
-    else expect(needless).toBe(0);
   });
 });
