@@ -34,7 +34,9 @@ export function watchChoice(cpu: Cpu, victim: number): void {
     const task = taskAt(cpu, index);
     if ((cpu.words[task + Task.pid] as number) === 0) continue;
     const pages = pagesGivenUp(cpu.words, task);
-    if (pages > 0) note(cpu, task, victim, pages);
+    if (pages === 0) continue;
+    note(cpu, task, victim, pages);
+    return;
   }
 }
 
@@ -49,7 +51,7 @@ function pagesGivenUp(words: Int32Array, task: number): number {
   // Before rss: a huge page whose clearing ends between the two looks must not be taken for one that is still mapped.
   const clearing = probeAdd(words, mm + Mm.clearingHuge, 0);
   const rss = (kind: number): number => probeAdd(words, mm + Mm.rss + kind, 0);
-  return rss(MM_ANONPAGES) + rss(MM_SWAPENTS) - (words[mm + Mm.lockedVm] as number) - clearing;
+  return Math.max(0, rss(MM_ANONPAGES) + rss(MM_SWAPENTS) - (words[mm + Mm.lockedVm] as number) - clearing);
 }
 
 /** Counts it; the first one is kept whole. */

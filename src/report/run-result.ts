@@ -115,7 +115,10 @@ export function buildRunResult(raw: RawKill): RunResult {
 function killedProcesses(trace: readonly TraceRecord[]): KilledProcess[] {
   return trace
     .filter(({ event }) => event === SIGNAL_GENERATE)
-    .map(({ timeNs, a }) => ({ ns: timeNs, pid: a, name: nameOf(a - FIRST_PROCESS_PID) }));
+    .map((record) => {
+      const pid = Number(traceFields(record).pid);
+      return { ns: record.timeNs, pid, name: nameOf(pid - FIRST_PROCESS_PID) };
+    });
 }
 
 /** The victim is in slot 0, bystanders behind it. */

@@ -210,8 +210,8 @@ export class PressureHost {
 
   /** When process 0 was sent its signal: no trial ends before that. */
   #killNs(records: readonly TraceRecord[]): number {
-    const { SIGNAL_GENERATE, FIRST_PROCESS_PID } = this.#kernel;
-    const kill = records.find(({ event, a }) => event === SIGNAL_GENERATE && a === FIRST_PROCESS_PID);
+    const { SIGNAL_GENERATE, FIRST_PROCESS_PID, traceFields } = this.#kernel;
+    const kill = records.find((one) => one.event === SIGNAL_GENERATE && traceFields(one).pid === FIRST_PROCESS_PID);
     assert(kill !== undefined, "tracedTrial: process 0 was never killed");
     return kill.timeNs;
   }

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { runToEnd } from "../../src/arena/mem.ts";
 import { accountFreePages, freeOnePage, smallestFree, takeBlock } from "../../src/mm/buddy.ts";
+import { CpuPcp } from "../../src/mm/pcp.ts";
 import { largestBlocks, type PageMachine, pageMachine, toyShape } from "./page-machine.ts";
 
 /** Buddy operations of one zone without locks and per-CPU lists. */
@@ -11,7 +12,7 @@ function buddyOf(machine: PageMachine, index = 0) {
   const account = (pages: number): void => {
     runToEnd(accountFreePages(cpu, zone, pages));
     // The check compares with the CPU's own counter of allocated pages.
-    machine.words[cpu.mm + 1] = (machine.words[cpu.mm + 1] as number) - pages;
+    machine.words[cpu.mm + CpuPcp.pgalloc] = (machine.words[cpu.mm + CpuPcp.pgalloc] as number) - pages;
   };
   return {
     alloc(order: number): number {

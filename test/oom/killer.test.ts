@@ -303,7 +303,7 @@ describe.each(["v4.13", "v4.14", "v6.1", "v6.18"])("a parent that allocates besi
   const lab = new OomLab({ protocol: name, cpus: 4, mms: 3, frames: 65, oomKiller: true, tables: TOY_SHAPE.tables });
   const child = lab.spawn(CHILD, span(40));
   const parent = lab.spawn(PARENT, span(2));
-  const spare = lab.spawn(SPARE, span(1));
+  lab.spawn(SPARE, span(1));
   // As LTP protects the process that looks after its children.
   setAdj(lab, parent, OOM_SCORE_ADJ_MIN);
   // A task without a CPU holds what is left.

@@ -92,16 +92,12 @@ export function drainLab({ words, map: { rings, shape } }: OomLab): TraceRecord[
   return mergeTraces(Array.from({ length: shape.cpus }, (_, id) => drainTraceRing(words, elementOf(rings, id), id)));
 }
 
-/** Steps between two timers that fire although somebody could run: who waits without sleeping lets no time pass. */
-const TICK = 64;
-
 /** The allocator and the reaper run by turns of one step, the victim when both have ended or wait for it. */
 export function victimLast(): Scheduler {
   return {
     name: "the victim comes last",
     begin: () => {},
     pick({ run, step, timers, timerCount }) {
-      if (timerCount > 0 && step % TICK === 0) return timerChoice(timers[0] as number);
       const [first, second] = step % 2 === 0 ? [ALLOCATOR, REAPER] : [REAPER, ALLOCATOR];
       if (run.isReady(first as number)) return first;
       if (run.isReady(second as number)) return second;

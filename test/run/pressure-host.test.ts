@@ -11,6 +11,8 @@ const LARGE_PAGES = 4000;
 const SLEEPERS = 20;
 /** A third of a second: I/O that is under way for much longer than allocators wait for anything here. */
 const LONG_US = 300_000;
+/** Trials in which a race that has to be met must be met. */
+const ROUNDS = 40;
 
 let context: BenchContext;
 
@@ -52,7 +54,7 @@ describe("from pressure to recovery", () => {
       const host = hostOf({ reaper, allocators: 2 });
       const order = reaper === "none" ? null : "forward";
       const sample = await host.tracedTrial(await context.crewFor(host), order);
-      const { MM_PAGES_FREED, SIGNAL_GENERATE } = context.kernel;
+      const { MM_PAGES_FREED, SIGNAL_GENERATE, traceFields } = context.kernel;
       const { trace, mms, lost } = sample;
       // Others may die once its pages are unmapped and not free yet (B20); needless is who dies before that.
       expect([sample.needless, sample.panicked, lost]).toEqual([0, false, 0]);
@@ -60,7 +62,7 @@ describe("from pressure to recovery", () => {
       expect(roles).toEqual(["victim", ...(order === null ? [] : ["reaper"]), "allocator", "allocator"]);
       const signals = trace.filter(({ event }) => event === SIGNAL_GENERATE);
       expect(signals).toHaveLength(sample.kills);
-      expect([signals[0]?.timeNs, signals[0]?.a]).toEqual([0, 1000]);
+      expect([signals[0]?.timeNs, signals[0] && traceFields(signals[0]).pid]).toEqual([0, 1000]);
       const freed = trace.filter(({ event, a }) => event === MM_PAGES_FREED && a === mms[0]);
       expect(freed.reduce((sum, { b }) => sum + b, 0)).toBe(LARGE_PAGES);
       expect(freed.every(({ timeNs }) => timeNs > 0)).toBe(true);
@@ -92,8 +94,13 @@ describe("a panic", () => {
   it("ends a trial of v4.13 in which needless kills leave nobody, and tells how many they were", async () => {
     const processes = [processOf(LARGE_PAGES, { aioUs: LONG_US }), processOf(100, { aioUs: LONG_US })];
     const host = hostOf({ processes, sleepers: [], protocol: "v4.13" });
-    // While the victims wait for I/O nobody can reap: MMF_OOM_SKIP comes at once, and the next one dies.
-    const sample = await host.tracedTrial(await context.crewFor(host), "forward");
+    // While the victims wait for I/O nobody can reap: MMF_OOM_SKIP comes at once, and the next one dies. A reaper that is
+    // early enough still finds the first one's users, and frees its memory.
+    let sample = await host.tracedTrial(await context.crewFor(host), "forward");
+    for (let round = 1; !sample.panicked && round < ROUNDS; round++) {
+      expect(sample).toMatchObject({ kills: 1, needless: 0 });
+      sample = await host.tracedTrial(await context.crewFor(host), "forward");
+    }
     expect(sample).toMatchObject({ kills: 2, needless: 1, panicked: true, actors: [], phaseNs: 0 });
     await context.close();
     const next = hostOf();
