@@ -81,7 +81,10 @@ const AUDIT_EVERY = 1024;
 export function explore(program: Program, options: ExploreOptions = {}): Exploration {
   const explorer = new Explorer(program, options);
   while (!explorer.advance(Number.POSITIVE_INFINITY));
-  return explorer.result();
+  const result = explorer.result();
+  // An arena of the caller's is as it was before, so that the program can be run again.
+  explorer.subject.reset();
+  return result;
 }
 
 /** A program does not do the same thing twice under the same schedule. Neither a race that was found nor a fault of oomrace. */
