@@ -6,6 +6,7 @@
  */
 
 export { UsageError, Violation } from "./base/errors.ts";
+export { UnknownPrimitive } from "./explore/atomics-guard.ts";
 export { DEFAULT_MAX_STEPS, Engine, type EngineOptions, type InterleaveOptions, interleave } from "./explore/engine.ts";
 export {
   type Exploration,

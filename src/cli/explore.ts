@@ -111,7 +111,13 @@ async function explore(id: string, flags: ExploreFlags): Promise<number> {
     await advance(explorer, progress, interrupt);
     const exploration = explorer.result();
     const { violation } = exploration;
-    const explored = { scenario, fixed, title, protocol: variant.protocol, cpus: columnTitles(program) };
+    const explored = {
+      scenario,
+      fixed,
+      title,
+      protocol: found.insideLocks ? variant.label : variant.protocol,
+      cpus: columnTitles(program),
+    };
     const result = buildExploreResult(explored, exploration, {
       version: packageVersion(),
       interrupted: interrupt.stopped(),

@@ -5,6 +5,7 @@
 
 import { assert } from "../base/assert.ts";
 import { UsageError } from "../base/errors.ts";
+import { withAtomicsWatched } from "./atomics-guard.ts";
 import { DEFAULT_MAX_STEPS, type TimeModel } from "./engine.ts";
 import { Executor, watching } from "./executor.ts";
 import type { Failure, Finding } from "./finding.ts";
@@ -75,8 +76,8 @@ const AUDIT_FIRST = 8;
 const AUDIT_EVERY = 1024;
 
 /**
- * Explores and blocks until it is over. Throws UsageError on options that make no sense, and Nondeterminism when a program
- * does not do the same thing twice under the same schedule.
+ * Explores and blocks until it is over. Throws UsageError on options that make no sense, Nondeterminism when a program
+ * does not do the same thing twice under the same schedule, and UnknownPrimitive when a thread uses `Atomics` itself.
  */
 export function explore(program: Program, options: ExploreOptions = {}): Exploration {
   const explorer = new Explorer(program, options);
@@ -168,7 +169,9 @@ export class Explorer {
   #executeOne(): void {
     const execution = this.#executions++;
     const audited = execution < AUDIT_FIRST || execution % AUDIT_EVERY === 0;
-    const finding = audited ? this.#executeTwice(execution) : this.#executor.execute(this.#scheduler, execution);
+    const finding = audited
+      ? withAtomicsWatched(this.subject.words, () => this.#executeTwice(execution))
+      : this.#executor.execute(this.#scheduler, execution);
     this.#steps += this.#executor.engine.steps;
     if (finding) this.#failed = { finding, execution, schedule: this.#executor.engine.takeSchedule() };
     else this.#states.add(this.subject.words, this.subject.state);

@@ -43,7 +43,7 @@ export interface Case {
   readonly id: string;
   /** What goes wrong, in one sentence. */
   readonly title: string;
-  /** It is about a lock, so diagrams show what goes on inside lock operations, too. */
+  /** It is about a lock, which is its variants' label, and diagrams show what goes on inside lock operations, too. */
   readonly insideLocks?: boolean;
   readonly broken: CaseVariant;
   /** Where no bug is known, as of most locks, the same as `broken`. */

@@ -104,7 +104,7 @@ test("every condition of every lock is true in some execution, and false in anot
     const { explore, Executor, LOCK_CASES, lockCase, programOf, subjectOf } = await import(pathToFileURL(outfile).href);
     for (const lock of SPINNING) {
       const plans = [Array(2 * SPIN_ROUNDS).fill("write"), ["write"]];
-      const executor = new Executor(subjectOf(programOf(lockCase({ lock, label: "spins in vain", plans }))));
+      const executor = new Executor(subjectOf(programOf(lockCase({ lock, plans }))));
       expect(executor.execute(unluckyScheduler)?.message, `${lock} under unlucky`).toBeUndefined();
     }
     const missed = (): string[] => missedOf(conditions, counts);

@@ -26,16 +26,15 @@ export type Plans<Use> = readonly (readonly Use[])[];
 
 export interface LockCase extends Pick<LockPlan, "mostSleeps" | "overdue"> {
   readonly lock: string;
-  readonly label: string;
   readonly plans: Plans<LockUse>;
 }
 
 /** CPUs that take the lock in turns, and must leave it as good as new. */
-export function lockCase({ lock, label, plans, ...asked }: LockCase): CaseVariant {
+export function lockCase({ lock, plans, ...asked }: LockCase): CaseVariant {
   const kind = findLock(lock);
   return {
     ...machineOf(plans.length),
-    label,
+    label: lock,
     *stage(cpu, map) {
       const lab = labOf(map);
       kind.initLock(cpu.words, lab + LockLab.lock);
