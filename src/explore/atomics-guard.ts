@@ -35,7 +35,7 @@ export function withAtomicsWatched<T>(words: Int32Array, run: () => T): T {
   let refused = "";
   KINDS.forEach((kind, i) => {
     atomics[kind] = function watched(array, ...operands) {
-      if (array.buffer === words.buffer && refused === "") refused = strangerOn(new Error().stack ?? "", kind);
+      if (array.buffer === words.buffer && refused === "") refused = strangerOn(shortStack(), kind);
       return (originals[i] as AtomicsFunction)(array, ...operands);
     };
   });
@@ -52,9 +52,18 @@ export function withAtomicsWatched<T>(words: Int32Array, run: () => T): T {
   );
 }
 
+/** Of its caller, and that one's caller. */
+function shortStack(): string {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 3;
+  const { stack = "" } = new Error();
+  Error.stackTraceLimit = stackTraceLimit;
+  return stack;
+}
+
 /** "Atomics.add in addOne (file:line:column)", or "" when the caller is the seam. */
 function strangerOn(stack: string, kind: string): string {
-  const [, , caller = ""] = stack.split("\n");
+  const [, , , caller = ""] = stack.split("\n");
   const [, name = "", place = caller.trim()] = /^\s*at (?:[\w$]+\.)*([\w$]+) \((.*)\)$/.exec(caller) ?? [];
   return SEAM.has(name) ? "" : `Atomics.${kind} in ${name} (${place})`;
 }
