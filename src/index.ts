@@ -6,6 +6,7 @@
  */
 
 export { UsageError, Violation } from "./base/errors.ts";
+export { UnknownPrimitive } from "./explore/atomics-guard.ts";
 export { DEFAULT_MAX_STEPS, Engine, type EngineOptions, type InterleaveOptions, interleave } from "./explore/engine.ts";
 export {
   type Exploration,
@@ -28,6 +29,7 @@ export type * from "./report/bench-result.ts";
 export { BENCH_SCHEMA } from "./report/bench-result.ts";
 export { type RenderOptions, renderBench } from "./report/bench-text.ts";
 export { type DiagramOptions, drawMermaid, drawText } from "./report/diagram.ts";
+export { type ExplorationTextOptions, renderExploration } from "./report/exploration-text.ts";
 export { toJson } from "./report/json.ts";
 export { type Comparison, compare, compareCounts, containsOne, type Outlier } from "./report/stats.ts";
 export { type BenchRequest, runBench } from "./run/bench/bench.ts";

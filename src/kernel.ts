@@ -95,6 +95,7 @@ export * from "./oom/sacrifice-child.ts";
 export * from "./oom/second-kill-watch.ts";
 export * from "./oom/select.ts";
 export * from "./oom/victim.ts";
+export * from "./sync/broken-locks.ts";
 export * from "./sync/busted-lock.ts";
 export * from "./sync/completion.ts";
 export * from "./sync/cpu-speed.ts";

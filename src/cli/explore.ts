@@ -35,6 +35,7 @@ interface ExploreFlags {
   readonly time: TimeModel;
   readonly require?: "complete";
   readonly mermaid: boolean;
+  readonly full: boolean;
   readonly json?: string;
 }
 
@@ -44,7 +45,7 @@ const SLICE_MS = 100;
 export function addExplore(program: Command): void {
   const command = program
     .command("explore")
-    .argument("<case>", CASES.map(({ id }) => id).join(", "))
+    .argument("<case>", `${CASES.map(({ id }) => id).join(", ")}, or a lock's: lock:rwsem, ...`)
     .summary("looks for an interleaving that breaks an invariant, shrinks it and draws it")
     .description(
       "steps the same source in one thread, interleaving after interleaving, until one breaks an invariant; then shrinks it " +
@@ -58,6 +59,7 @@ export function addExplore(program: Command): void {
     .option("--bound <n>", "dfs: preemptions at most", wholeNumber("--bound", 0), 2)
     .option("--max-steps <n>", "longer executions count as livelock", wholeNumber("--max-steps", 1), DEFAULT_MAX_STEPS)
     .option("--mermaid", "draw as Mermaid sequence text", false)
+    .option("--full", "draw what goes on inside lock operations, too", false)
     .option(JSON_FLAGS, "also write the result; - for standard output, without report", jsonTarget)
     .action(async (id: string, flags: ExploreFlags) => {
       process.exitCode = await explore(id, flags);
@@ -72,6 +74,10 @@ export function addExplore(program: Command): void {
     examples: [
       ["oomrace explore B1", "The second victim that v4.13 killed too early"],
       ["oomrace explore B3 --scheduler pct --depth 2", "With a probability that the verdict states"],
+      [
+        "oomrace explore lock:rwsem --scheduler pct",
+        "A lock, with CPUs that use it in every way; `oomrace list` has them all",
+      ],
       ["oomrace explore B30 --fixed --scheduler dfs --bound 1", "Everything that one preemption can do"],
     ],
     exitCodes: [EXIT_FINE, EXIT_VIOLATION, EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED],
@@ -105,13 +111,19 @@ async function explore(id: string, flags: ExploreFlags): Promise<number> {
     await advance(explorer, progress, interrupt);
     const exploration = explorer.result();
     const { violation } = exploration;
-    const explored = { scenario, fixed, title, protocol: variant.protocol, cpus: columnTitles(program) };
+    const explored = {
+      scenario,
+      fixed,
+      title,
+      protocol: found.insideLocks ? variant.label : variant.protocol,
+      cpus: columnTitles(program),
+    };
     const result = buildExploreResult(explored, exploration, {
       version: packageVersion(),
       interrupted: interrupt.stopped(),
       drawn: violation && {
         schedule: writeCaseSchedule(scenario, fixed, violation.text),
-        ...drawn(explorer, program, violation),
+        ...drawn(explorer, program, violation, flags.full || found.insideLocks === true),
       },
     });
     progress.clear();
@@ -144,9 +156,12 @@ function drawn(
   explorer: Explorer,
   program: CaseProgram,
   { schedule, message }: { readonly schedule: Schedule; readonly message: string },
+  insideLocks: boolean,
 ): Omit<Drawn, "schedule"> {
   const { steps } = traceSchedule(explorer.subject, schedule);
-  const options = { titles: columnTitles(program), end: message };
+  // What everybody waits for in a deadlock stands above the diagram already.
+  const end = message.split("\n", 1)[0] as string;
+  const options = { titles: columnTitles(program), end, insideLocks };
   const cpus = program.roles.length;
   return { diagram: drawText(steps, cpus, options), mermaid: drawMermaid(steps, cpus, options) };
 }

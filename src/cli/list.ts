@@ -8,7 +8,7 @@ import { writeJson } from "../report/json.ts";
 import { LIST_SCHEMA, type ListResult, renderList } from "../report/list-result.ts";
 import { wantsColor } from "../report/table.ts";
 import { packageVersion } from "../run/version.ts";
-import { CASES } from "../scenario/cases/index.ts";
+import { ALL_CASES } from "../scenario/cases/index.ts";
 import { LAYOUTS } from "../scenario/layouts/index.ts";
 import { EXIT_FINE, EXIT_USAGE } from "./exit-code.ts";
 import { setHelpPage } from "./help.ts";
@@ -38,7 +38,7 @@ function everything(): ListResult {
     protocols: PROTOCOLS.map(({ name, solves, commit }) => ({ name, idea: solves, origin: commit })),
     orders: TRAVERSAL_ORDERS.map(({ name, idea, kernel }) => ({ name, idea, origin: kernel ?? null })),
     layouts: LAYOUTS.map(({ name, idea }) => ({ name, idea, origin: null })),
-    scenarios: CASES.map(({ id, title }) => ({ name: id, idea: title, origin: null })),
+    scenarios: ALL_CASES.map(({ id, title }) => ({ name: id, idea: title, origin: null })),
     invariants: INVARIANTS.map(({ name, text }) => ({ name, idea: text, origin: null })),
   };
 }

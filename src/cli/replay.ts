@@ -61,7 +61,9 @@ async function replay(word: string, flags: ReplayFlags): Promise<number> {
   const { steps, finding } = trace;
   const end = finding?.message ?? "nothing broke";
   if (flags.trace !== undefined) writeTrace(trace, flags.trace);
-  process.stdout.write(`${drawText(steps, titles.length, { titles, end, all: flags.all })}\n`);
+  process.stdout.write(
+    `${drawText(steps, titles.length, { titles, end, all: flags.all, insideLocks: schedule.found.insideLocks === true })}\n`,
+  );
   if (flags.engine === "forced") {
     const forced = await forceCase(variant, choices);
     process.stdout.write(`\n${comparison(finding, forced)}\n`);

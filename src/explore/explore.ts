@@ -5,6 +5,7 @@
 
 import { assert } from "../base/assert.ts";
 import { UsageError } from "../base/errors.ts";
+import { withAtomicsWatched } from "./atomics-guard.ts";
 import { DEFAULT_MAX_STEPS, type TimeModel } from "./engine.ts";
 import { Executor, watching } from "./executor.ts";
 import type { Failure, Finding } from "./finding.ts";
@@ -73,15 +74,20 @@ const DEFAULT_SHRINK_BUDGET = 20_000;
 /** Of executions: the first so many, and one in so many after, are run twice and compared. */
 const AUDIT_FIRST = 8;
 const AUDIT_EVERY = 1024;
+/** The first ones, and of the audited ones some more, are also watched for what threads do past the seam. */
+const WATCH_EVERY = 16 * AUDIT_EVERY;
 
 /**
- * Explores and blocks until it is over. Throws UsageError on options that make no sense, and Nondeterminism when a program
- * does not do the same thing twice under the same schedule.
+ * Explores and blocks until it is over. Throws UsageError on options that make no sense, Nondeterminism when a program
+ * does not do the same thing twice under the same schedule, and UnknownPrimitive when a thread uses `Atomics` itself.
  */
 export function explore(program: Program, options: ExploreOptions = {}): Exploration {
   const explorer = new Explorer(program, options);
   while (!explorer.advance(Number.POSITIVE_INFINITY));
-  return explorer.result();
+  const result = explorer.result();
+  // An arena of the caller's is as it was before, so that the program can be run again.
+  explorer.subject.reset();
+  return result;
 }
 
 /** A program does not do the same thing twice under the same schedule. Neither a race that was found nor a fault of oomrace. */
@@ -165,11 +171,17 @@ export class Explorer {
   #executeOne(): void {
     const execution = this.#executions++;
     const audited = execution < AUDIT_FIRST || execution % AUDIT_EVERY === 0;
-    const finding = audited ? this.#executeTwice(execution) : this.#executor.execute(this.#scheduler, execution);
+    const finding = audited ? this.#audit(execution) : this.#executor.execute(this.#scheduler, execution);
     this.#steps += this.#executor.engine.steps;
     if (finding) this.#failed = { finding, execution, schedule: this.#executor.engine.takeSchedule() };
     else this.#states.add(this.subject.words, this.subject.state);
     if (this.#scheduler.next?.() === false) this.#exhausted = true;
+  }
+
+  #audit(execution: number): Finding | undefined {
+    const twice = (): Finding | undefined => this.#executeTwice(execution);
+    const watched = execution < AUDIT_FIRST || execution % WATCH_EVERY === 0;
+    return watched ? withAtomicsWatched(this.subject.words, twice) : twice();
   }
 
   /** The second time by the schedule of the first: what each step could choose from must be the same. */

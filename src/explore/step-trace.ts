@@ -4,6 +4,7 @@ import { OP_NAMES, OP_NONE } from "../arena/mem.ts";
 import { InternalFault } from "../base/errors.ts";
 import { Executor, watching } from "./executor.ts";
 import type { Finding } from "./finding.ts";
+import { lockCallIn, type StackFrame } from "./lock-calls.ts";
 import type { Subject } from "./program.ts";
 import { PENDING_WORDS } from "./run-state.ts";
 import type { Schedule } from "./schedule.ts";
@@ -27,6 +28,8 @@ export interface TracedStep {
   readonly after: number;
   /** Functions on the CPU's stack, innermost first, without the seam. */
   readonly functions: readonly string[];
+  /** Index in `functions` of the lock operation that the step is part of; -1 outside of locks. */
+  readonly lockCall: number;
   /** Virtual nanoseconds after the step. */
   readonly timeNs: number;
 }
@@ -54,8 +57,11 @@ export function traceSchedule(subject: Subject, schedule: Schedule): StepTrace {
     if (!current) return;
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = MAX_FRAMES;
-    current.functions = functionsOf(new Error().stack ?? "");
+    const stack = new Error().stack ?? "";
     Error.stackTraceLimit = stackTraceLimit;
+    const frames = functionsOf(stack);
+    current.functions = frames.map(({ name }) => name);
+    current.lockCall = lockCallIn(frames, seamFileOf(stack));
   }
 
   /** What the step before did is in memory by now. */
@@ -83,6 +89,7 @@ export function traceSchedule(subject: Subject, schedule: Schedule): StepTrace {
         before: touches ? (words[word] as number) : 0,
         after: 0,
         functions: [],
+        lockCall: -1,
         timeNs: 0,
       };
       steps.push(current);
@@ -94,17 +101,25 @@ export function traceSchedule(subject: Subject, schedule: Schedule): StepTrace {
   return { steps, finding };
 }
 
+const FRAME = /^\s*at (?:async )?(?:[\w$]+\.)*([\w$]+) \((.*):\d+:\d+\)$/;
+
 /**
- * Names of the generator functions of a stack, innermost first, without the seam's. V8 prints the frame of a generator
- * and below it its own `next`.
+ * Generator functions of a stack, innermost first, without the seam's. V8 prints the frame of a generator and below it its
+ * own `next`.
  */
-function functionsOf(stack: string): string[] {
+function functionsOf(stack: string): StackFrame[] {
   const lines = stack.split("\n");
-  const names: string[] = [];
+  const frames: StackFrame[] = [];
   for (let i = 0; i + 1 < lines.length; i++) {
     if (!/\.next \(<anonymous>\)$/.test(lines[i + 1] as string)) continue;
-    const name = /^\s*at (?:async )?(?:[\w$]+\.)*([\w$]+) \(/.exec(lines[i] as string)?.[1];
-    if (name !== undefined && !SEAM_NAMES.has(name)) names.push(name);
+    const [, name, file] = FRAME.exec(lines[i] as string) ?? [];
+    if (name !== undefined && file !== undefined && !SEAM_NAMES.has(name)) frames.push({ name, file });
   }
-  return names;
+  return frames;
+}
+
+/** The file of `proceed`, which is on every stack that this is asked of. */
+function seamFileOf(stack: string): string {
+  const line = stack.split("\n").find((frame) => /^\s*at proceed /.test(frame)) ?? "";
+  return FRAME.exec(line)?.[2] ?? "";
 }

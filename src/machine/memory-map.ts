@@ -21,6 +21,7 @@ import { Signal } from "../task/signal.ts";
 import { Task } from "../task/task.ts";
 import { traceRing } from "../trace/ring.ts";
 import { Board } from "./board.ts";
+import { LockLab } from "./lock-lab.ts";
 import { checkShape, type MachineShape } from "./shape.ts";
 
 assert((Frame.WORDS + PTE_WORDS) * 4 <= 16, "memory-map: PTE and frame take more than 16 bytes a page");
@@ -51,6 +52,8 @@ export interface MachineMap {
   readonly pageMemcgs: Region | undefined;
   readonly files: Region;
   readonly fileSlots: Region;
+  /** Undefined but on machines whose CPUs fight over one lock and do nothing else. */
+  readonly lockLab: Region | undefined;
 }
 
 /** What the page allocator is told: by default one node, with one zone of all frames but the reserved first. */
@@ -95,6 +98,7 @@ export function planMachine(shape: MachineShape): MachineMap {
   }
   const cpusets = shape.cpusets ?? 0;
   if (cpusets > 0) requests.push({ name: "cpusets", struct: Cpuset, count: cpusets });
+  if (shape.lockLab) requests.push({ name: "lockLab", struct: LockLab, count: 1 });
   if (shape.traceEvents > 0) requests.push({ name: "rings", struct: traceRing(shape.traceEvents), count: shape.cpus });
   const memory = planMemory(requests, ARENA_START);
   const region = (name: string): Region => regionOf(memory, name);
@@ -119,6 +123,7 @@ export function planMachine(shape: MachineShape): MachineMap {
     cpusets: cpusets > 0 ? region("cpusets") : undefined,
     files: region("files"),
     fileSlots: region("fileSlots"),
+    lockLab: shape.lockLab ? region("lockLab") : undefined,
   };
 }
 

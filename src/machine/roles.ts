@@ -23,6 +23,8 @@ import { caseRoles } from "./case-roles.ts";
 import { crowdBystanderRoles } from "./crowd-bystanders.ts";
 import { crowdPressureRoles } from "./crowd-pressure.ts";
 import { crowdVictimRoles } from "./crowd-victims.ts";
+import { eventRoles } from "./event-roles.ts";
+import { lockRoles } from "./lock-roles.ts";
 import { taskRoles } from "./task-roles.ts";
 import { findOrder, findProtocol } from "./variants.ts";
 
@@ -119,6 +121,8 @@ export const roles = {
   ...allocatorRoles,
   ...taskRoles,
   ...caseRoles,
+  ...lockRoles,
+  ...eventRoles,
   ...crowdVictimRoles,
   ...crowdBystanderRoles,
   ...crowdPressureRoles,

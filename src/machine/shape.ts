@@ -53,6 +53,8 @@ export interface MachineShape {
   readonly panicOnOom?: 0 | 1 | 2;
   /** vm.oom_kill_allocating_task; default false. */
   readonly oomKillAllocatingTask?: boolean;
+  /** Whether there is a lock for the explorer's lock cases; default false. */
+  readonly lockLab?: boolean;
   /** Events that each CPU's trace ring holds; 0 switches tracing off. */
   readonly traceEvents: number;
   /** Whether the lock-order checker watches (CHECKED builds only). */

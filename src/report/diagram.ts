@@ -4,70 +4,64 @@
  */
 
 import type { TracedStep } from "../explore/step-trace.ts";
+import { type Row, type RowOptions, rowsOf } from "./diagram-rows.ts";
 
-export interface DiagramOptions {
+export interface DiagramOptions extends RowOptions {
   /** Columns' headings; default "CPU 0", "CPU 1", ... */
   readonly titles?: readonly string[];
   /** What the execution came to; the last line. */
   readonly end: string;
-  /** Draw every step. Default: those whose order matters (`communication`) once there are more than SHORT. */
-  readonly all?: boolean;
 }
 
-/** Steps up to which an execution is drawn whole. */
-const SHORT = 24;
 const GAP = "  ";
-const MAX_COLUMN = 58;
-
-/** What is drawn of one step: its CPU, the functions it is in, and what it does. */
-interface Row {
-  readonly cpu: number;
-  readonly where: string;
-  readonly what: string;
-}
-
-/**
- * Steps through which CPUs take note of each other: on words that several CPUs touched and one of them wrote, and timers and
- * wake-ups; the last step always, as it is the one that failed.
- */
-export function communication(steps: readonly TracedStep[]): TracedStep[] {
-  const users = new Map<number, { readonly cpus: Set<number>; written: boolean }>();
-  for (const { cpu, word, before, after, operation } of steps) {
-    if (word < 0) continue;
-    const user = users.get(word) ?? { cpus: new Set(), written: false };
-    users.set(word, user);
-    user.cpus.add(cpu);
-    if (before !== after || operation === "wait" || operation === "wake") user.written = true;
-  }
-  return steps.filter(({ word }, i) => {
-    const user = users.get(word);
-    return i === steps.length - 1 || user === undefined || (user.cpus.size > 1 && user.written);
-  });
-}
+/** A mail's width. A line may cross the columns right of its own: there is never another one beside it. */
+const MAX_WIDTH = 96;
 
 /** Plain text, to be read in a fixed-width font. */
 export function drawText(steps: readonly TracedStep[], cpus: number, options: DiagramOptions): string {
   const { rows, left } = rowsOf(steps, options);
   const { titles = defaultTitles(cpus) } = options;
-  const cells = rows.map((row, i) => ({ cpu: row.cpu, lines: linesOf(row, rows[i - 1]) }));
-  const widths = titles.map((title, cpu) => {
-    const own = cells.filter((cell) => cell.cpu === cpu).flatMap(({ lines }) => lines.map(({ length }) => length));
-    return Math.min(MAX_COLUMN, Math.max(title.length, ...own));
-  });
-  const indent = (cpu: number): string =>
-    widths.slice(0, cpu).reduce((sum, width) => sum + " ".repeat(width) + GAP, "");
+  const cells = turnsOf(rows).flatMap((turn) => linesOf(turn).map((text) => ({ cpu: turn[0].cpu, text })));
+  const widths = widthsOf(titles, cells);
+  const indents = widths.map((_, cpu) => " ".repeat(indentOf(widths, cpu)));
   const out = [
     titles
       .map((title, cpu) => title.padEnd(widths[cpu] as number))
       .join(GAP)
       .trimEnd(),
     widths.map((width) => "-".repeat(width)).join(GAP),
-    ...cells.flatMap(({ cpu, lines }) => lines.map((line) => indent(cpu) + line)),
+    ...cells.map(({ cpu, text }) => `${indents[cpu]}${text}`),
     `=> ${options.end}`,
   ];
-  if (left > 0)
-    out.push(`(${left} of ${steps.length} steps left out: on words that one CPU alone used, or nobody wrote)`);
+  if (left > 0) out.push(`(${left} of ${steps.length} steps left out, which tell no CPU anything new of another)`);
   return out.join("\n");
+}
+
+/** As wide as their lines, or, where those would reach beyond MAX_WIDTH, narrower, but not than their titles. */
+function widthsOf(
+  titles: readonly string[],
+  cells: readonly { readonly cpu: number; readonly text: string }[],
+): number[] {
+  const longest = titles.map((_, cpu) =>
+    cells.reduce((most, cell) => (cell.cpu === cpu ? Math.max(most, cell.text.length) : most), 0),
+  );
+  const widths = titles.map((title, cpu) => Math.max(title.length, longest[cpu] as number));
+  for (let cpu = 1; cpu < widths.length; cpu++) {
+    let over = indentOf(widths, cpu) + (longest[cpu] as number) - MAX_WIDTH;
+    for (; over > 0; over--) {
+      const spare = widths.slice(0, cpu).map((width, left) => width - (titles[left] as string).length);
+      const widest = spare.indexOf(Math.max(...spare));
+      if ((spare[widest] as number) <= 0) break;
+      widths[widest] = (widths[widest] as number) - 1;
+    }
+  }
+  return widths.map((width, cpu) =>
+    Math.max((titles[cpu] as string).length, Math.min(width, MAX_WIDTH - indentOf(widths, cpu))),
+  );
+}
+
+function indentOf(widths: readonly number[], cpu: number): number {
+  return widths.slice(0, cpu).reduce((sum, width) => sum + width + GAP.length, 0);
 }
 
 /** Text of a Mermaid sequence diagram. */
@@ -77,61 +71,45 @@ export function drawMermaid(steps: readonly TracedStep[], cpus: number, options:
   return [
     "sequenceDiagram",
     ...titles.map((title, cpu) => `    participant C${cpu} as ${escaped(title)}`),
-    ...rows.map(
-      ({ cpu, where, what }) => `    Note over C${cpu}: ${escaped(where === "" ? what : `${where}: ${what}`)}`,
-    ),
+    ...rows.map(({ cpu, path, what }) => {
+      const where = path.at(-1);
+      return `    Note over C${cpu}: ${escaped(where === undefined ? what : `${where}(): ${what}`)}`;
+    }),
     `    Note over C0${cpus > 1 ? `,C${cpus - 1}` : ""}: ${escaped(options.end)}`,
   ].join("\n");
-}
-
-function rowsOf(steps: readonly TracedStep[], { all = false }: DiagramOptions): { rows: Row[]; left: number } {
-  const drawn = all || steps.length <= SHORT ? steps : communication(steps);
-  return {
-    rows: drawn.map((step) => ({ cpu: step.cpu, where: whereOf(step), what: whatOf(step) })),
-    left: steps.length - drawn.length,
-  };
 }
 
 function defaultTitles(cpus: number): string[] {
   return Array.from({ length: cpus }, (_, cpu) => `CPU ${cpu}`);
 }
 
-/** The function again only where it is another one than in the row above. */
-function linesOf({ cpu, where, what }: Row, above: Row | undefined): string[] {
-  if (where === "" || (above?.cpu === cpu && above.where === where)) return [`  ${what}`];
-  return [where, `  ${what}`];
-}
+type Turn = readonly [Row, ...Row[]];
 
-/** The two innermost functions, outer one first. */
-function whereOf({ functions }: TracedStep): string {
-  return functions
-    .slice(0, 2)
-    .toReversed()
-    .map((name) => `${name}()`)
-    .join(" ");
-}
-
-function whatOf({ operation, name, a, b, before, after }: TracedStep): string {
-  switch (operation) {
-    case "load":
-      return `reads ${name}: ${before}`;
-    case "store":
-      return `${name} = ${after}`;
-    case "cmpxchg":
-      return before === a ? `${name}: ${before} -> ${b}` : `${name} is ${before}, not ${a}`;
-    case "spin":
-      return before === a ? `gives up spinning: ${name} is still ${a}` : `sees ${name} change to ${before}`;
-    case "wait":
-      return before === a ? `sleeps while ${name} is ${a}` : `does not sleep: ${name} is ${before}, not ${a}`;
-    case "wake":
-      return `wakes who sleeps on ${name}`;
-    case "timer":
-      return "(its timer fires)";
-    case "wake up":
-      return "(goes on)";
-    default:
-      return `${name}: ${before} -> ${after}`;
+/** Rows of one CPU without one of another in between. */
+function turnsOf(rows: readonly Row[]): Turn[] {
+  const turns: [Row, ...Row[]][] = [];
+  for (const row of rows) {
+    const turn = turns.at(-1);
+    if (turn?.[0].cpu === row.cpu) turn.push(row);
+    else turns.push([row]);
   }
+  return turns;
+}
+
+/** The innermost function that all rows of the turn are in, then each row, with its own function where it is another one. */
+function linesOf(turn: Turn): string[] {
+  const shared = turn.reduce((length, { path }) => sharedLength(turn[0].path, path, length), turn[0].path.length);
+  const head = turn[0].path[shared - 1];
+  const lines = turn.map(
+    ({ path, what, plain }) => `  ${path.length > shared && !plain ? `${path.at(-1)}(): ` : ""}${what}`,
+  );
+  return head === undefined ? lines : [`${head}()`, ...lines];
+}
+
+function sharedLength(one: readonly string[], other: readonly string[], most: number): number {
+  let length = 0;
+  while (length < most && one[length] === other[length]) length++;
+  return length;
 }
 
 function escaped(text: string): string {

@@ -11,6 +11,7 @@ export interface ExploredCase {
   /** The protocol that mended it was explored, not the broken one. */
   readonly fixed: boolean;
   readonly title: string;
+  /** Or, where a lock is explored, which one. */
   readonly protocol: string;
   /** Columns' headings, by CPU. */
   readonly cpus: readonly string[];

@@ -3,6 +3,21 @@
 import type { ExploreResult, ViolationRecord } from "./explore-result.ts";
 import { formatCount, formatCounted, formatNs } from "./format.ts";
 
+type Tried = Pick<
+  ExploreResult,
+  | "complete"
+  | "interrupted"
+  | "executions"
+  | "steps"
+  | "finalStates"
+  | "claim"
+  | "seconds"
+  | "bound"
+  | "scheduler"
+  | "seed"
+  | "timeModel"
+>;
+
 /** With `mermaid` the violation is drawn as a Mermaid sequence diagram. */
 export function renderExplore(result: ExploreResult, mermaid = false): string {
   const { scenario, fixed, title, protocol, violation } = result;
@@ -24,7 +39,8 @@ function renderViolation(result: ExploreResult, violation: ViolationRecord, merm
   ].join("\n");
 }
 
-function renderStopped(result: ExploreResult): string {
+/** The verdict on an exploration that found nothing. */
+export function renderStopped(result: Tried): string {
   const { complete, interrupted, executions, steps, finalStates, claim } = result;
   const tried = `${formatCounted(executions, "execution")} by ${scheduling(result)}, ${formatCounted(steps, "step")}, ${formatCounted(finalStates, "final state")}, in ${seconds(result.seconds)}`;
   const why = complete
@@ -38,7 +54,7 @@ function renderStopped(result: ExploreResult): string {
   ].join("\n");
 }
 
-function scheduling({ scheduler, seed, timeModel }: ExploreResult): string {
+function scheduling({ scheduler, seed, timeModel }: Pick<ExploreResult, "scheduler" | "seed" | "timeModel">): string {
   return `${scheduler}, seed ${seed}, timers ${timeModel}`;
 }
 

@@ -20,7 +20,7 @@ export function writeCaseSchedule(id: string, fixed: boolean, text: string): str
 
 /** Throws UsageError on what `writeCaseSchedule` does not write. */
 export function readCaseSchedule(word: string): CaseSchedule {
-  const colon = word.indexOf(":");
+  const colon = word.lastIndexOf(":");
   if (colon < 0) throw new UsageError(`schedule "${word}": expected CASE:..., as \`oomrace explore\` prints it`);
   const name = word.slice(0, colon);
   const fixed = name.endsWith(FIXED);

@@ -31,7 +31,7 @@ export interface CaseVariant {
   readonly label: string;
   readonly shape: Partial<MachineShape>;
   /** On CPU 0, before the others begin: builds what they meet, and says what each of them runs. */
-  stage(cpu: Cpu): Steps<readonly CaseRole[]>;
+  stage(cpu: Cpu, map: MachineMap): Steps<readonly CaseRole[]>;
   /** After all have returned: ends the victim's life, so that the invariants can be asked for what is left. */
   end?(cpu: Cpu, staged: readonly CaseRole[]): Steps<void>;
   /** After every step: what is wrong, for what no invariant sees when all is over. */
@@ -39,11 +39,14 @@ export interface CaseVariant {
 }
 
 export interface Case {
-  /** As the command line spells it: a bug's number, "B1". */
+  /** As the command line spells it: a bug's number, "B1", or a lock's name, "lock:rwsem". */
   readonly id: string;
   /** What goes wrong, in one sentence. */
   readonly title: string;
+  /** It is about a lock, which is its variants' label, and diagrams show what goes on inside lock operations, too. */
+  readonly insideLocks?: boolean;
   readonly broken: CaseVariant;
+  /** Where no bug is known, as of most locks, the same as `broken`. */
   readonly fixed: CaseVariant;
 }
 
@@ -63,7 +66,7 @@ export function columnTitles({ roles: staged }: CaseProgram): string[] {
 export function programOf(variant: CaseVariant): CaseProgram {
   const { map, words } = bootMachine({ ...TOY_SHAPE, ...variant.shape, protocol: variant.protocol });
   const boot = cpuOf(words, map, 0, soloPort());
-  const staged = runToEnd(variant.stage(boot));
+  const staged = runToEnd(variant.stage(boot, map));
   const { base, struct } = map.cpuSync;
   const { end, watch } = variant;
   return {

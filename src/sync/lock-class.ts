@@ -30,6 +30,8 @@ const KERNEL_CLASSES: readonly (readonly [name: string, kind: LockKind])[] = [
   ["pmd_lock", "spinlock"],
   ["swap_lock", "spinlock"],
   ["folio_lock", "mutex"],
+  // Not the kernel's: whatever lock the explorer is set on.
+  ["lab", "rwsem"],
 ];
 
 const names = KERNEL_CLASSES.map(([name]) => name);

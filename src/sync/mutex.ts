@@ -13,7 +13,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, cmpxchg, fetchAnd, fetchOr, NO_TIMEOUT, spinWhile } from "../arena/mem.ts";
+import { atomicLoad, atomicStore, cmpxchg, fetchAnd, fetchOr, NO_TIMEOUT, spinWhile } from "../arena/mem.ts";
 import { struct } from "../arena/struct.ts";
 import { CpuSync, QueueNode } from "./cpu-sync.ts";
 import { afterAcquire, beforeAcquire, beforeRelease, HELD_TRY, HELD_WRITE } from "./lock-order.ts";
@@ -31,7 +31,7 @@ export const Mutex = struct("mutex", {
   waiters: WaitList,
 });
 
-const MUTEX_FLAG_WAITERS = 1;
+export const MUTEX_FLAG_WAITERS = 1;
 const MUTEX_FLAG_HANDOFF = 2;
 const MUTEX_FLAG_PICKUP = 4;
 const MUTEX_FLAGS = 7;
@@ -175,13 +175,9 @@ function* mutexUnlockSlow(cpu: Cpu, lock: number, first: number): Steps<void> {
 
 /** `__mutex_handoff`: gives the lock to the first waiter, or frees it if that one was killed and nobody is left. */
 function* mutexHandoff(cpu: Cpu, lock: number, next: number): Steps<void> {
-  let seen = yield* atomicLoad(cpu, lock);
-  for (;;) {
-    const given = (seen & MUTEX_FLAG_WAITERS) | (next < 0 ? 0 : ownerBits(next) | MUTEX_FLAG_PICKUP);
-    const old = yield* cmpxchg(cpu, lock, seen, given);
-    if (old === seen) return;
-    seen = old;
-  }
+  // The owner field is this CPU's, and flags change under `waitLock`: nobody else writes the word now.
+  const seen = yield* atomicLoad(cpu, lock);
+  yield* atomicStore(cpu, lock, (seen & MUTEX_FLAG_WAITERS) | (next < 0 ? 0 : ownerBits(next) | MUTEX_FLAG_PICKUP));
 }
 
 /** CPU number of the owner, -1 when free. A plain read, for reports and checks. */

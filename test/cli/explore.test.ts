@@ -31,6 +31,16 @@ test.concurrent("explore --json -: JSON alone, by its schema; stopped is no viol
   expect(required.stdout).toContain("STOPPED: no violation in what was tried, which says nothing about the rest");
 });
 
+test.concurrent("explore lock:...: a lock is a case like others; --full shows what goes on inside locks", async () => {
+  const found = await oomrace("explore", "lock:forgetful");
+  expect([found.code, found.stderr]).toEqual([1, ""]);
+  expect(found.stdout).toMatch(/^lock:forgetful \(forgetful\): broken on purpose/);
+  const word = /oomrace replay (lock:forgetful:\S+)\n/.exec(found.stdout)?.[1] as string;
+  expect((await oomrace("replay", word)).stdout).toMatch(/sleeps while lock\[0\] is 0\n=> nobody can go on/);
+  expect((await oomrace("explore", "B25")).stdout).toContain("down_write(mmap_lock) sleeps\n");
+  expect((await oomrace("explore", "B25", "--full")).stdout).toContain("mmapLock[0] is 256, not 0");
+});
+
 test.concurrent.each([
   [["explore", "B99"], 'case "B99": expected one of B1, B3, B25, B29, B30, B31'],
   [["explore", "B1", "--scheduler", "luck"], "--scheduler luck: expected one of random, pct, pos, dfs"],

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
 import { atomicLoad, atomicStore, fetchAdd } from "../../src/arena/mem.ts";
 import { UsageError, Violation } from "../../src/base/errors.ts";
+import { UnknownPrimitive } from "../../src/explore/atomics-guard.ts";
 import { Explorer, explore, Nondeterminism } from "../../src/explore/explore.ts";
 import type { Program } from "../../src/explore/program.ts";
 import { schedulers } from "../../src/explore/schedulers/index.ts";
@@ -82,6 +83,38 @@ describe("what counts as a failure", () => {
       for (let i = calls++ % 3; i >= 0; i--) yield* fetchAdd(cpu, i, 1);
     }
     expect(() => explore({ words: 4, threads: [moody, moody] })).toThrow(Nondeterminism);
+  });
+});
+
+describe("an unknown primitive is refused, and named", () => {
+  test("Atomics itself, past the operations that a scheduler sees", () => {
+    function* sly(cpu: Cpu): Steps<void> {
+      yield* atomicLoad(cpu, 0);
+      Atomics.add(cpu.words, 0, 1);
+    }
+    const run = (): unknown => explore({ words: 1, threads: [sly] });
+    expect(run).toThrow(UnknownPrimitive);
+    expect(run).toThrow(/^explore: Atomics\.add in sly \(.*explore\.test\.ts:\d+:\d+\), expected the operations of/);
+    expect(explore(careful(2, 1)).violation).toBeUndefined();
+  });
+
+  test("a bare yield, which announces nothing", () => {
+    function* bare(cpu: Cpu): Steps<void> {
+      yield* atomicLoad(cpu, 0);
+      yield;
+    }
+    expect(() => explore({ words: 1, threads: [bare] })).toThrow(
+      "CPU 0 gave up its turn without a shared operation (a yield outside arena/mem)",
+    );
+  });
+
+  test("Atomics on memory that nobody shares is nobody's business", () => {
+    const own = new Int32Array(1);
+    function* counts(cpu: Cpu): Steps<void> {
+      yield* atomicLoad(cpu, 0);
+      Atomics.store(own, 0, 1);
+    }
+    expect(explore({ words: 1, threads: [counts] }, { executions: 20 }).violation).toBeUndefined();
   });
 });
 

@@ -8,7 +8,7 @@ import { careless, sleeper } from "./toys.ts";
 test("each step: who, what, on which word by its name, and in which functions", () => {
   const { steps, finding } = traceSchedule(subjectOf(careless(2, 1)), scheduleOf([0, 1, 0, 1]));
   expect(finding?.message).toBe("check: 1 of 2 counted");
-  const common = { word: 0, name: "counter", functions: ["addOne"], timeNs: 0 };
+  const common = { word: 0, name: "counter", functions: ["addOne"], lockCall: -1, timeNs: 0 };
   expect(steps).toEqual([
     { step: 0, cpu: 0, operation: "load", a: 0, b: 0, before: 0, after: 0, ...common },
     { step: 1, cpu: 1, operation: "load", a: 0, b: 0, before: 0, after: 0, ...common },

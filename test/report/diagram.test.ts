@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { subjectOf } from "../../src/explore/program.ts";
 import { scheduleOf } from "../../src/explore/schedule.ts";
 import { traceSchedule } from "../../src/explore/step-trace.ts";
-import { communication, drawMermaid, drawText } from "../../src/report/diagram.ts";
+import { drawMermaid, drawText } from "../../src/report/diagram.ts";
+import { communication } from "../../src/report/diagram-rows.ts";
 import { bystanders, careless } from "../explore/toys.ts";
 
 const lost = traceSchedule(subjectOf(careless(2, 1)), scheduleOf([0, 1, 0, 1])).steps;

@@ -43,7 +43,8 @@ export function* stealRead(cpu: Cpu, sem: number, count: number): Steps<boolean>
   if (readers > 1 && !writer && ((yield* atomicLoad(cpu, sem + Rwsem.owner)) & RWSEM_READER_OWNED) !== 0) return false;
   if (writer || (count & RWSEM_FLAG_HANDOFF) !== 0) return false;
   yield* setReaderOwned(cpu, sem, cpu.id);
-  if (readers === 1 && (count & RWSEM_FLAG_WAITERS) !== 0) {
+  // Somebody is queued, or this reader would have been in at once.
+  if (readers === 1) {
     yield* queueLock(cpu, sem + Rwsem.waitLock);
     const wake = yield* markWakeModern(cpu, sem, RWSEM_WAKE_READ_OWNED);
     yield* queueUnlock(cpu, sem + Rwsem.waitLock);
