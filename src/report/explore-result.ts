@@ -14,6 +14,8 @@ export interface ExploredCase {
   readonly protocol: string;
   /** Columns' headings, by CPU. */
   readonly cpus: readonly string[];
+  /** Threads that explored. */
+  readonly jobs: number;
 }
 
 export interface ExploreResult extends ExploredCase {
