@@ -16,7 +16,7 @@ import { fixedScheduler } from "./schedulers/fixed.ts";
 import { schedulers } from "./schedulers/index.ts";
 import { randomScheduler } from "./schedulers/random.ts";
 import { shrink } from "./shrink.ts";
-import { hashOf, StateSet } from "./state-set.ts";
+import { StateSet } from "./state-set.ts";
 
 export interface ExploreOptions {
   /** One of `schedulers`. Default "pos". */
@@ -205,7 +205,7 @@ export class Explorer {
     const finding = audited ? this.#executeTwice(execution) : this.#executor.execute(this.#scheduler, execution);
     this.#steps += this.#executor.engine.steps;
     if (finding) this.#failed = { finding, execution, schedule: this.#executor.engine.takeSchedule() };
-    else this.#states.add(hashOf(this.subject.words, this.subject.state));
+    else this.#states.add(this.subject.hashState());
     if (this.#scheduler.next?.() === false) this.#exhausted = true;
   }
 
