@@ -39,6 +39,7 @@ const BUNDLES = [
       cli: "src/cli/main.ts",
       index: "src/index.ts",
       "worker-explore": "workers/explore.ts",
+      "bench-explore": "bench/explore/main.ts",
     },
   },
   { variant: "parallel", entries: { sync: "src/sync/standalone.ts" } },
