@@ -40,6 +40,7 @@ const BUNDLES = [
       index: "src/index.ts",
       "worker-explore": "workers/explore.ts",
       "bench-explore": "bench/explore/main.ts",
+      "bench-replays": "bench/explore/replays-main.ts",
     },
   },
   { variant: "parallel", entries: { sync: "src/sync/standalone.ts" } },

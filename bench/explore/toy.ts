@@ -1,7 +1,7 @@
 /** The toy of the issue: two CPUs zap four tables from opposite ends, a spinlock per table, about twenty steps. */
 
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
-import { atomicStore, cmpxchg, load, spinWhile, store } from "../../src/arena/mem.ts";
+import { atomicLoad, atomicStore, cmpxchg, load, spinWhile, store } from "../../src/arena/mem.ts";
 import type { Program } from "../../src/explore/program.ts";
 
 const TABLES = 4;
@@ -24,6 +24,19 @@ function* zap(cpu: Cpu, table: number): Steps<number> {
   return present;
 }
 
+function zappingUnlocked(tables: readonly number[]) {
+  return function* zaps(cpu: Cpu): Steps<number> {
+    let zapped = 0;
+    for (const table of tables) {
+      const entry = table * TABLE_WORDS + 1;
+      const present = yield* atomicLoad(cpu, entry);
+      yield* atomicStore(cpu, entry, 0);
+      zapped += present;
+    }
+    return zapped;
+  };
+}
+
 export const toy: Program = {
   words: TABLES * TABLE_WORDS,
   setup: (words) => {
@@ -34,4 +47,10 @@ export const toy: Program = {
     const zapped = (results[0] as number) + (results[1] as number);
     if (zapped !== TABLES) throw new Error(`${zapped} of ${TABLES} tables were zapped`);
   },
+};
+
+/** The same without locks: some orders zap a table twice. */
+export const unlockedToy: Program = {
+  ...toy,
+  threads: [zappingUnlocked([0, 1, 2, 3]), zappingUnlocked([3, 2, 1, 0])],
 };
