@@ -85,7 +85,7 @@ export function subjectOf(program: Program, options: SubjectOptions = {}): Subje
     check: (results) => asViolation("check", () => check?.(arena, results)),
     codeHash: codeHash(program, arena.length),
     reset: () => arena.set(template),
-    hashState: stateHasher(arena, template, program.state ?? [0, own]),
+    hashState: stateHasher(arena, program.state ?? [0, own]),
   };
 }
 
