@@ -14,8 +14,9 @@ import { formatCount } from "../report/format.ts";
 import { writeJson } from "../report/json.ts";
 import type { ProgramSource } from "../run/explore-job.ts";
 import { type JobsOptions, MAX_JOBS, searchInJobs } from "../run/explore-jobs.ts";
+import { GcClock } from "../run/gc-clock.ts";
 import { packageVersion } from "../run/version.ts";
-import { type CaseProgram, columnTitles, programOf } from "../scenario/case.ts";
+import { type CaseProgram, columnTitles, orderOf, programOf } from "../scenario/case.ts";
 import { writeCaseSchedule } from "../scenario/case-schedule.ts";
 import { CASES, findCase } from "../scenario/cases/index.ts";
 import { EXIT_FINE, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION } from "./exit-code.ts";
@@ -107,15 +108,20 @@ async function explore(id: string, flags: ExploreFlags): Promise<number> {
   const progress = progressLine();
   const interrupt = catchInterrupt();
   try {
+    const gc = new GcClock();
     if (jobs === 1) await advance(explorer, progress, interrupt);
     else await share(explorer, { id: scenario, fixed }, { ...options, jobs }, progress, interrupt);
+    const gcShare = await gc.stop();
     progress.show("shrinking");
     const exploration = explorer.result();
     const { violation } = exploration;
-    const explored = { scenario, fixed, title, protocol: variant.protocol, cpus: columnTitles(program), jobs };
+    const { protocol } = variant;
+    const order = orderOf(program);
+    const explored = { scenario, fixed, title, protocol, order, cpus: columnTitles(program), jobs };
     const result = buildExploreResult(explored, exploration, {
       version: packageVersion(),
       interrupted: interrupt.stopped(),
+      gcShare: jobs === 1 ? gcShare : null,
       drawn: violation && {
         schedule: writeCaseSchedule(scenario, fixed, violation.text),
         ...drawn(explorer, program, violation),

@@ -1,7 +1,7 @@
 /** `oomrace explore` as text: the verdict first, then how it comes about. */
 
 import type { ExploreResult, ViolationRecord } from "./explore-result.ts";
-import { formatCount, formatCounted, formatNs } from "./format.ts";
+import { formatCount, formatCounted, formatNs, formatShare } from "./format.ts";
 
 /** With `mermaid` the violation is drawn as a Mermaid sequence diagram. */
 export function renderExplore(result: ExploreResult, mermaid = false): string {
@@ -26,7 +26,7 @@ function renderViolation(result: ExploreResult, violation: ViolationRecord, merm
 
 function renderStopped(result: ExploreResult): string {
   const { complete, interrupted, executions, steps, finalStates, claim } = result;
-  const tried = `${formatCounted(executions, "execution")} by ${scheduling(result)}, ${formatCounted(steps, "step")}, ${formatCounted(finalStates, "final state")}, in ${seconds(result.seconds)}`;
+  const tried = `${formatCounted(executions, "execution")} by ${scheduling(result)}, ${formatCounted(steps, "step")}, ${formatCounted(finalStates, "final state")}, in ${seconds(result.seconds)}${garbage(result)}`;
   const why = complete
     ? "COMPLETE: every execution was run, and none breaks an invariant"
     : `${interrupted ? "INTERRUPTED" : "STOPPED"}: no violation in what was tried, which says nothing about the rest`;
@@ -40,6 +40,10 @@ function renderStopped(result: ExploreResult): string {
 
 function scheduling({ scheduler, seed, timeModel }: ExploreResult): string {
   return `${scheduler}, seed ${seed}, timers ${timeModel}`;
+}
+
+function garbage({ gcShare }: ExploreResult): string {
+  return gcShare === null ? "" : ` (${formatShare(gcShare)} of it garbage collection)`;
 }
 
 function seconds(value: number): string {

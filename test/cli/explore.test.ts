@@ -22,12 +22,15 @@ test.concurrent("explore --json -: JSON alone, by its schema; stopped is no viol
   const result = JSON.parse(found.stdout) as ExploreResult;
   expect(schemaErrors("explore", result)).toBeNull();
   expect(result.violation?.invariant).toBe("I2");
+  expect(result).toMatchObject({ protocol: "v6.1-no-pte-lock", order: "forward", jobs: 1 });
+  expect(result.gcShare).toBeLessThan(1);
   const limits = ["--fixed", "--executions", "50"];
   const stopped = await oomrace("explore", "B30", ...limits, "--json", "-");
   expect(stopped.code).toBe(0);
   expect(schemaErrors("explore", JSON.parse(stopped.stdout))).toBeNull();
   const required = await oomrace("explore", "B30", ...limits, "--require", "complete");
   expect(required.code).toBe(4);
+  expect(required.stdout).toMatch(/\(\d+\.\d % of it garbage collection\)/);
   expect(required.stdout).toContain("STOPPED: no violation in what was tried, which says nothing about the rest");
 });
 
