@@ -32,7 +32,17 @@ const BUNDLES = [
   { variant: "parallel", entries: { "kernel-parallel": KERNEL, "worker-parallel": CPU_WORKER } },
   { variant: "stress", entries: { "kernel-stress": KERNEL, "worker-stress": CPU_WORKER } },
   { variant: "forced", entries: { "kernel-forced": KERNEL, "worker-forced": CPU_WORKER } },
-  { variant: "interleaved", entries: { "kernel-interleaved": KERNEL, cli: "src/cli/main.ts", index: "src/index.ts" } },
+  {
+    variant: "interleaved",
+    entries: {
+      "kernel-interleaved": KERNEL,
+      cli: "src/cli/main.ts",
+      index: "src/index.ts",
+      "worker-explore": "workers/explore.ts",
+      "bench-explore": "bench/explore/main.ts",
+      "bench-replays": "bench/explore/replays-main.ts",
+    },
+  },
   { variant: "parallel", entries: { sync: "src/sync/standalone.ts" } },
 ];
 

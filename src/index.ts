@@ -35,6 +35,7 @@ export { type Comparison, compare, compareCounts, containsOne, type Outlier } fr
 export { type BenchRequest, runBench } from "./run/bench/bench.ts";
 export type { BenchHooks } from "./run/bench/context.ts";
 export type { RawBench } from "./run/bench/record.ts";
+export { exploreInParallel, type JobsOptions } from "./run/explore-jobs.ts";
 export { packageVersion } from "./run/version.ts";
 export {
   checkLayout,

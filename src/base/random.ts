@@ -26,7 +26,7 @@ export class Random {
 
   /** Uniform whole number in [0, limit), limit up to 2^32. */
   below(limit: number): number {
-    return Math.floor((this.next() / 0x1_0000_0000) * limit);
+    return Math.floor(this.next() * (limit / 0x1_0000_0000));
   }
 
   /** Uniform in [0, 1). */

@@ -15,19 +15,23 @@ import { Task } from "../task/task.ts";
 import type { Invariant } from "./invariant.ts";
 import { cpuIds } from "./pages.ts";
 
-/** Spinlocks that outlive every process. */
-function lastingSpinlocks(words: Int32Array, map: MachineMap): readonly (readonly [string, number])[] {
+const { tables, vmas, nodes, anonVmas, mms, files } = MmGlobals;
+const SLABS = Object.entries({ tables, vmas, nodes, anonVmas, mms, files }).map(
+  ([name, at]) => [`slab lock of ${name}`, at] as const,
+);
+
+/** Tells `held` of each spinlock that outlives every process and has an owner. */
+function forHeldSpinlocks(words: Int32Array, map: MachineMap, held: (name: string, owner: number) => void): void {
+  const look = (name: string, lock: number, index?: number): void => {
+    const owner = spinOwner(words, lock);
+    if (owner >= 0) held(index === undefined ? name : `${name} ${index}`, owner);
+  };
   const zones = words[map.root + PageGlobals.zonesBase] as number;
   const count = words[map.root + PageGlobals.zoneCount] as number;
-  const { tables, vmas, nodes, anonVmas, mms, files } = MmGlobals;
-  const slabs = { tables, vmas, nodes, anonVmas, mms, files };
-  const tasks = Array.from({ length: map.tasks.count }, (_, i) => elementOf(map.tasks, i));
-  return [
-    ...Array.from({ length: count }, (_, i) => [`zone_lock of zone ${i}`, zones + i * Zone.WORDS + Zone.lock] as const),
-    ...Object.entries(slabs).map(([name, at]) => [`slab lock of ${name}`, map.root + at + Slab.lock] as const),
-    ["swap_lock", map.root + MmGlobals.swapLock] as const,
-    ...tasks.map((task, i) => [`alloc_lock of task ${i}`, task + Task.allocLock] as const),
-  ];
+  for (let i = 0; i < count; i++) look("zone_lock of zone", zones + i * Zone.WORDS + Zone.lock, i);
+  for (const [name, at] of SLABS) look(name, map.root + at + Slab.lock);
+  look("swap_lock", map.root + MmGlobals.swapLock);
+  for (let i = 0; i < map.tasks.count; i++) look("alloc_lock of task", elementOf(map.tasks, i) + Task.allocLock, i);
 }
 
 export const locksGivenBack: Invariant = {
@@ -36,10 +40,7 @@ export const locksGivenBack: Invariant = {
   watchedBy: "every unlock, in all builds",
   check(words, map) {
     const faults: string[] = [];
-    for (const [name, lock] of lastingSpinlocks(words, map)) {
-      const owner = spinOwner(words, lock);
-      if (owner >= 0) faults.push(`${name} is still held by CPU ${owner}`);
-    }
+    forHeldSpinlocks(words, map, (name, owner) => faults.push(`${name} is still held by CPU ${owner}`));
     const oomOwner = mutexOwner(words, map.root + OomGlobals.oomLock);
     if (oomOwner >= 0) faults.push(`oom_lock is still held by CPU ${oomOwner}`);
     for (const id of cpuIds(map)) {

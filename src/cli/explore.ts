@@ -12,8 +12,11 @@ import { buildExploreResult, type Drawn } from "../report/explore-result.ts";
 import { renderExplore } from "../report/explore-text.ts";
 import { formatCount } from "../report/format.ts";
 import { writeJson } from "../report/json.ts";
+import type { ProgramSource } from "../run/explore-job.ts";
+import { type JobsOptions, MAX_JOBS, searchInJobs } from "../run/explore-jobs.ts";
+import { GcClock } from "../run/gc-clock.ts";
 import { packageVersion } from "../run/version.ts";
-import { type CaseProgram, columnTitles, programOf } from "../scenario/case.ts";
+import { type CaseProgram, columnTitles, orderOf, programOf } from "../scenario/case.ts";
 import { writeCaseSchedule } from "../scenario/case-schedule.ts";
 import { CASES, findCase } from "../scenario/cases/index.ts";
 import { EXIT_FINE, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION } from "./exit-code.ts";
@@ -34,6 +37,7 @@ interface ExploreFlags {
   readonly maxSteps: number;
   readonly time: TimeModel;
   readonly require?: "complete";
+  readonly jobs: number;
   readonly mermaid: boolean;
   readonly full: boolean;
   readonly json?: string;
@@ -58,6 +62,7 @@ export function addExplore(program: Command): void {
     .option("--depth <n>", "pct: ordering constraints the bug may need", wholeNumber("--depth", 1), 3)
     .option("--bound <n>", "dfs: preemptions at most", wholeNumber("--bound", 0), 2)
     .option("--max-steps <n>", "longer executions count as livelock", wholeNumber("--max-steps", 1), DEFAULT_MAX_STEPS)
+    .option("--jobs <n>", "threads; the outcome is that of one", wholeNumber("--jobs", 1, MAX_JOBS), 1)
     .option("--mermaid", "draw as Mermaid sequence text", false)
     .option("--full", "draw what goes on inside lock operations, too", false)
     .option(JSON_FLAGS, "also write the result; - for standard output, without report", jsonTarget)
@@ -69,7 +74,7 @@ export function addExplore(program: Command): void {
     groups: {
       "What is explored": ["--fixed", "--time"],
       How: ["--scheduler", "--seed", "--depth", "--bound"],
-      "How long": ["--executions", "--seconds", "--max-steps", "--require"],
+      "How long": ["--executions", "--seconds", "--max-steps", "--require", "--jobs"],
     },
     examples: [
       ["oomrace explore B1", "The second victim that v4.13 killed too early"],
@@ -101,14 +106,19 @@ function addChoices(command: Command): void {
 async function explore(id: string, flags: ExploreFlags): Promise<number> {
   const found = findCase(id);
   const { id: scenario, title } = found;
-  const { fixed, json, mermaid, require } = flags;
+  const { fixed, json, jobs, mermaid, require } = flags;
   const variant = fixed ? found.fixed : found.broken;
   const program = programOf(variant);
-  const explorer = new Explorer(program, exploreOptions(flags));
+  const options = exploreOptions(flags);
+  const explorer = new Explorer(program, options);
   const progress = progressLine();
   const interrupt = catchInterrupt();
   try {
-    await advance(explorer, progress, interrupt);
+    const gc = new GcClock();
+    if (jobs === 1) await advance(explorer, progress, interrupt);
+    else await share(explorer, { id: scenario, fixed }, { ...options, jobs }, progress, interrupt);
+    const gcShare = await gc.stop();
+    progress.show("shrinking");
     const exploration = explorer.result();
     const { violation } = exploration;
     const explored = {
@@ -116,11 +126,14 @@ async function explore(id: string, flags: ExploreFlags): Promise<number> {
       fixed,
       title,
       protocol: found.insideLocks ? variant.label : variant.protocol,
+      order: orderOf(program),
       cpus: columnTitles(program),
+      jobs,
     };
     const result = buildExploreResult(explored, exploration, {
       version: packageVersion(),
       interrupted: interrupt.stopped(),
+      gcShare: jobs === 1 ? gcShare : null,
       drawn: violation && {
         schedule: writeCaseSchedule(scenario, fixed, violation.text),
         ...drawn(explorer, program, violation, flags.full || found.insideLocks === true),
@@ -145,10 +158,27 @@ function exploreOptions(flags: ExploreFlags): ExploreOptions {
 
 async function advance(explorer: Explorer, progress: Progress, interrupt: Interrupt): Promise<void> {
   while (!explorer.advance(SLICE_MS) && !interrupt.stopped()) {
-    progress.show(`${formatCount(explorer.executions)} executions`);
+    progress.show(executed(explorer.executions));
     await pause();
   }
-  progress.show("shrinking");
+}
+
+async function share(
+  explorer: Explorer,
+  source: ProgramSource,
+  options: JobsOptions,
+  progress: Progress,
+  interrupt: Interrupt,
+): Promise<void> {
+  await searchInJobs(explorer, source, {
+    ...options,
+    progress: (executions) => progress.show(executed(executions)),
+    stopped: interrupt.stopped,
+  });
+}
+
+function executed(executions: number): string {
+  return `${formatCount(executions)} executions`;
 }
 
 /** Both diagrams of the violation. */

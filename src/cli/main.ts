@@ -60,7 +60,7 @@ else {
 function report(error: unknown): number {
   if (error instanceof CommanderError) return reportUsage(error);
   const thrown = error instanceof Error ? error : new Error(String(error));
-  const expected = ["UsageError", "HangError", "Violation"].includes(thrown.name);
+  const expected = ["UsageError", "HangError", "Violation", "Nondeterminism", "JobDied"].includes(thrown.name);
   process.stderr.write(`oomrace: ${expected ? thrown.message : (thrown.stack ?? thrown.message)}\n`);
   return exitCodeOf(thrown);
 }

@@ -179,6 +179,7 @@ export class Engine {
   }
 
   #checkChoice(scheduler: Scheduler, choice: number): void {
+    if (choice >= 0 && this.#run.isReady(choice)) return;
     const obstacle = this.#run.obstacle(choice);
     if (!obstacle) return;
     throw new InternalFault(`pick: ${scheduler.name} chose badly at step ${this.#view.step}: ${obstacle}`);

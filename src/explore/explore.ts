@@ -101,6 +101,15 @@ interface Failed {
   readonly schedule: Schedule;
 }
 
+/** What came of a range of executions, up to the first that failed. Plain data: it crosses threads. */
+export interface SearchPart {
+  readonly executions: number;
+  readonly steps: number;
+  /** Hashes of the final states that this explorer had not met before. */
+  readonly states: Float64Array;
+  readonly failed: Failed | undefined;
+}
+
 /** An exploration that can be watched and stopped: `advance` it slice by slice, then ask for the `result`. */
 export class Explorer {
   readonly subject: Subject;
@@ -131,11 +140,39 @@ export class Explorer {
     const began = performance.now();
     const until = began + Math.min(ms, this.#limitMs - this.#ms);
     while (!this.#isOver()) {
-      this.#executeOne();
+      this.#executeOne(this.#executions);
       if ((this.#executions & 15) === 0 && performance.now() >= until) break;
     }
     this.#ms += performance.now() - began;
     return this.#isOver();
+  }
+
+  /**
+   * Of several explorers that share the work one's part: executions `from` to `to` (exclusive), until one fails or `stopped`,
+   * which is asked before each, says so. For schedulers whose executions depend on their numbers alone, those without `next`.
+   */
+  search(from: number, to: number, stopped: () => boolean): SearchPart {
+    const [executions, steps] = [this.#executions, this.#steps];
+    const states: number[] = [];
+    for (let execution = from; execution < to && !this.#failed && !stopped(); execution++) {
+      const known = this.#states.size;
+      this.#executeOne(execution);
+      if (this.#states.size > known) states.push(this.#states.latest);
+    }
+    const part = { executions: this.#executions - executions, steps: this.#steps - steps, failed: this.#failed };
+    this.#failed = undefined;
+    return { ...part, states: Float64Array.from(states) };
+  }
+
+  /** Takes over what others found by `search`: every range that precedes a failure, then the one with it; `ms` for all. */
+  adopt(parts: readonly SearchPart[], ms: number): void {
+    for (const { executions, steps, states, failed } of parts) {
+      this.#executions += executions;
+      this.#steps += steps;
+      for (const state of states) this.#states.add(state);
+      this.#failed = failed;
+    }
+    this.#ms += ms;
   }
 
   /** What came of it so far; shrinks the failure, if there is one. */
@@ -168,13 +205,13 @@ export class Explorer {
     return this.#failed !== undefined || this.#exhausted || this.#executions >= executions || this.#ms >= this.#limitMs;
   }
 
-  #executeOne(): void {
-    const execution = this.#executions++;
+  #executeOne(execution: number): void {
+    this.#executions++;
     const audited = execution < AUDIT_FIRST || execution % AUDIT_EVERY === 0;
     const finding = audited ? this.#audit(execution) : this.#executor.execute(this.#scheduler, execution);
     this.#steps += this.#executor.engine.steps;
     if (finding) this.#failed = { finding, execution, schedule: this.#executor.engine.takeSchedule() };
-    else this.#states.add(this.subject.words, this.subject.state);
+    else this.#states.add(this.subject.hashState());
     if (this.#scheduler.next?.() === false) this.#exhausted = true;
   }
 

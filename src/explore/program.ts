@@ -13,6 +13,7 @@ import { syncCpu } from "../sync/sync-cpu.ts";
 import type { EngineOptions, TimeModel } from "./engine.ts";
 import { isInternalFault, isViolation } from "./outcome.ts";
 import { MAX_CPUS } from "./schedule.ts";
+import { stateHasher } from "./state-set.ts";
 
 export interface Program {
   /**
@@ -44,13 +45,14 @@ export interface Program {
 export interface Subject {
   readonly words: Int32Array;
   readonly engine: EngineOptions;
-  readonly state: readonly [from: number, to: number];
   readonly describe: (word: number) => string;
   /** Throws a Violation when a finished execution left something wrong. */
   readonly check: (results: readonly unknown[]) => void;
   /** Of the program's text and the layout of its memory: schedules of other code have another. */
   readonly codeHash: number;
   reset(): void;
+  /** Hash of the state that the words are in. */
+  hashState(): number;
 }
 
 export interface SubjectOptions {
@@ -79,11 +81,11 @@ export function subjectOf(program: Program, options: SubjectOptions = {}): Subje
       ...(place && { sync: place }),
       ...options,
     },
-    state: program.state ?? [0, own],
     describe: program.describe ?? ((word) => (word < own ? `words[${word}]` : `own words of CPU ${cpuAt(word, base)}`)),
     check: (results) => asViolation("check", () => check?.(arena, results)),
     codeHash: codeHash(program, arena.length),
     reset: () => arena.set(template),
+    hashState: stateHasher(arena, program.state ?? [0, own]),
   };
 }
 

@@ -3,6 +3,7 @@
 import { ARENA_START } from "../arena/arena.ts";
 import { type MemoryMap, planMemory, type Region, type RegionRequest, regionOf } from "../arena/region.ts";
 import { assert } from "../base/assert.ts";
+import { InternalFault } from "../base/errors.ts";
 import { AnonVma } from "../mm/anon-vma.ts";
 import { CpuMm } from "../mm/cpu-mm.ts";
 import { MapleNode, mapleNodesFor } from "../mm/maple-tree/index.ts";
@@ -129,6 +130,9 @@ export function planMachine(shape: MachineShape): MachineMap {
 
 /** Word address of element `index` of a region. */
 export function elementOf(region: Region, index: number): number {
-  assert(index >= 0 && index < region.count, `elementOf: ${region.name}[${index}] of ${region.count}`);
+  // No `assert`: it would word its reason every time, and checks ask for thousands of elements.
+  if (!(index >= 0 && index < region.count)) {
+    throw new InternalFault(`elementOf: ${region.name}[${index}] of ${region.count}`);
+  }
   return region.base + index * region.struct.WORDS;
 }

@@ -33,7 +33,12 @@ export interface PageAccounting {
 export const WALK_LIMIT = 2 ** 22;
 
 function requirePages(condition: boolean, reason: string): asserts condition {
-  if (!condition) throw new Violation("I2", `checkPageAccounting: ${reason}`);
+  if (!condition) refuse(reason);
+}
+
+/** In place of `requirePages` where wording the reason for every page would take longer than the check. */
+function refuse(reason: string): never {
+  throw new Violation("I2", `checkPageAccounting: ${reason}`);
 }
 
 /**
@@ -100,7 +105,7 @@ class Places {
 
   add(pfn: number, order: number, where: string): void {
     for (let page = pfn; page < pfn + (1 << order); page++) {
-      requirePages(!this.isFree(page), `page ${page} is ${where} and free elsewhere too`);
+      if (this.isFree(page)) refuse(`page ${page} is ${where} and free elsewhere too`);
       this.#taken[page - this.start] = 1;
     }
   }
@@ -161,7 +166,7 @@ function checkSummaries(words: Int32Array, area: number, order: number): void {
     const above = words[level + 1] as number;
     for (let i = 0; i < above - below; i++) {
       const bit = ((words[above + (i >> 5)] as number) >> (i & 31)) & 1;
-      requirePages((words[below + i] !== 0) === (bit === 1), `a summary of order ${order} is wrong at word ${i}`);
+      if ((words[below + i] !== 0) !== (bit === 1)) refuse(`a summary of order ${order} is wrong at word ${i}`);
     }
   }
 }
@@ -200,13 +205,13 @@ function checkFrames(words: Int32Array, frames: number, places: Places): number 
     const link = words[frames + pfn * Frame.WORDS + Frame.link] as number;
     if (pfn < tailsUntil) {
       const knows = linkType(link) === PAGE_TYPE_TAIL && tailHead(link) === head;
-      requirePages(count === 0 && knows && !places.isFree(pfn), `page ${pfn} is no proper tail of folio ${head}`);
+      if (count !== 0 || !knows || places.isFree(pfn)) refuse(`page ${pfn} is no proper tail of folio ${head}`);
     } else if (places.isFree(pfn)) {
-      requirePages(count === 0, `page ${pfn} is free, but has ${frameRefs(count)} references`);
+      if (count !== 0) refuse(`page ${pfn} is free, but has ${frameRefs(count)} references`);
       continue;
     } else {
-      requirePages(frameRefs(count) > 0, `page ${pfn} is lost: neither allocated nor free (${countName(count)})`);
-      requirePages(frameRmaps(count) >= 0, `page ${pfn} has mapcount ${frameRmaps(count)}`);
+      if (frameRefs(count) <= 0) refuse(`page ${pfn} is lost: neither allocated nor free (${countName(count)})`);
+      if (frameRmaps(count) < 0) refuse(`page ${pfn} has mapcount ${frameRmaps(count)}`);
       head = pfn;
       tailsUntil = pfn + (1 << linkOrder(link));
     }

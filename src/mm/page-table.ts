@@ -120,15 +120,16 @@ export function* allocTable(cpu: Cpu, mm: number): Steps<number> {
 
 /** Gives a table and its frame back. No walker can reach it any more. */
 export function* freeTable(cpu: Cpu, table: number): Steps<void> {
-  if (CHECKED) requireEmpty(cpu, table);
   const pfn = load(cpu, table + PageTable.pfn);
+  if (CHECKED) requireEmpty(cpu, table);
   yield* slabFree(cpu, cpu.machine + MmGlobals.tables, table);
   yield* putPage(cpu, pfn);
 }
 
 function requireEmpty(cpu: Cpu, table: number): void {
   let entries = 0;
-  for (let i = 0; i < PTRS_PER_TABLE; i++) if (load(cpu, table + PageTable.entries + i) !== 0) entries++;
+  const from = table + PageTable.entries;
+  for (let at = from; at < from + PTRS_PER_TABLE; at++) if (cpu.words[at] !== 0) entries++;
   if (entries === 0) return;
   const counted = load(cpu, table + PageTable.present);
   throw new Violation("I3", `freeTable: ${entries} entries are still in use, the table's count says ${counted}`);

@@ -12,7 +12,7 @@ import type { Cpu, Steps } from "../arena/cpu.ts";
 import { atomicLoad, exchangeOwned, fetchAdd, fetchOr, load, POISON, store } from "../arena/mem.ts";
 import { struct } from "../arena/struct.ts";
 import { assert } from "../base/assert.ts";
-import { Violation } from "../base/errors.ts";
+import { InternalFault, Violation } from "../base/errors.ts";
 
 /** Bytes of a page are 1 << PAGE_SHIFT. */
 export const PAGE_SHIFT = 12;
@@ -113,7 +113,8 @@ export function devicePfn(cpu: Cpu): number {
 
 function assertPfn(cpu: Cpu, pfn: number): void {
   const count = cpu.words[cpu.machine + PageGlobals.frameCount] as number;
-  assert(Number.isInteger(pfn) && pfn > 0 && pfn < count, `frameAddress: pfn ${pfn} is not in 1..${count - 1}`);
+  if (Number.isInteger(pfn) && pfn > 0 && pfn < count) return;
+  throw new InternalFault(`frameAddress: pfn ${pfn} is not in 1..${count - 1}`);
 }
 
 /** References in a count word. */
@@ -209,7 +210,9 @@ export function pageSetOwner(cpu: Cpu, head: number, type: number, owner: number
 
 /** `Frame.link` of a page head of a type, owned by the mm of that number. */
 export function ownedLink(type: number, order: number, owner: number): number {
-  assert(owner >= 0 && owner <= OWNER_MASK, `ownedLink: owner ${owner} has more than ${ORDER_SHIFT} bits`);
+  if (!(owner >= 0 && owner <= OWNER_MASK)) {
+    throw new InternalFault(`ownedLink: owner ${owner} has more than ${ORDER_SHIFT} bits`);
+  }
   return (type << TYPE_SHIFT) | freshLink(order) | owner;
 }
 

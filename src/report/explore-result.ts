@@ -13,8 +13,12 @@ export interface ExploredCase {
   readonly title: string;
   /** Or, where a lock is explored, which one. */
   readonly protocol: string;
+  /** In which the reaper walks; null where none does. */
+  readonly order: string | null;
   /** Columns' headings, by CPU. */
   readonly cpus: readonly string[];
+  /** Threads that explored. */
+  readonly jobs: number;
 }
 
 export interface ExploreResult extends ExploredCase {
@@ -28,6 +32,8 @@ export interface ExploreResult extends ExploredCase {
   readonly executions: number;
   readonly steps: number;
   readonly seconds: number;
+  /** Share of that spent collecting garbage; null when several threads explored. */
+  readonly gcShare: number | null;
   readonly finalStates: number;
   /** Every execution was run. */
   readonly complete: boolean;
@@ -56,7 +62,7 @@ export interface ViolationRecord {
 export function buildExploreResult(
   explored: ExploredCase,
   exploration: Exploration,
-  more: { readonly version: string; readonly interrupted: boolean; readonly drawn: Drawn | undefined },
+  more: Pick<ExploreResult, "version" | "interrupted" | "gcShare"> & { readonly drawn: Drawn | undefined },
 ): ExploreResult {
   const { violation } = exploration;
   return {
@@ -70,6 +76,7 @@ export function buildExploreResult(
     executions: exploration.executions,
     steps: exploration.steps,
     seconds: exploration.seconds,
+    gcShare: more.gcShare,
     finalStates: exploration.finalStates,
     complete: exploration.complete,
     interrupted: more.interrupted,

@@ -1,7 +1,7 @@
 /** `oomrace explore` as text: the verdict first, then how it comes about. */
 
 import type { ExploreResult, ViolationRecord } from "./explore-result.ts";
-import { formatCount, formatCounted, formatNs } from "./format.ts";
+import { formatCount, formatCounted, formatNs, formatShare } from "./format.ts";
 
 type Tried = Pick<
   ExploreResult,
@@ -42,7 +42,7 @@ function renderViolation(result: ExploreResult, violation: ViolationRecord, merm
 /** The verdict on an exploration that found nothing. */
 export function renderStopped(result: Tried): string {
   const { complete, interrupted, executions, steps, finalStates, claim } = result;
-  const tried = `${formatCounted(executions, "execution")} by ${scheduling(result)}, ${formatCounted(steps, "step")}, ${formatCounted(finalStates, "final state")}, in ${seconds(result.seconds)}`;
+  const tried = `${formatCounted(executions, "execution")} by ${scheduling(result)}, ${formatCounted(steps, "step")}, ${formatCounted(finalStates, "final state")}, in ${seconds(result.seconds)}${garbage(result)}`;
   const why = complete
     ? "COMPLETE: every execution was run, and none breaks an invariant"
     : `${interrupted ? "INTERRUPTED" : "STOPPED"}: no violation in what was tried, which says nothing about the rest`;
@@ -56,6 +56,10 @@ export function renderStopped(result: Tried): string {
 
 function scheduling({ scheduler, seed, timeModel }: Pick<ExploreResult, "scheduler" | "seed" | "timeModel">): string {
   return `${scheduler}, seed ${seed}, timers ${timeModel}`;
+}
+
+function garbage({ gcShare }: ExploreResult): string {
+  return gcShare === null ? "" : ` (${formatShare(gcShare)} of it garbage collection)`;
 }
 
 function seconds(value: number): string {

@@ -1,6 +1,7 @@
 /** Errors on their way from a worker to the main thread, as {name, message, stack} and the invariant that broke. */
 
 import { InternalFault, UsageError, Violation } from "../base/errors.ts";
+import { Nondeterminism } from "../explore/explore.ts";
 import type { WireError } from "./messages.ts";
 
 export function toWire(error: unknown): WireError {
@@ -24,6 +25,7 @@ function rebuild(wire: WireError, who: string): Error {
     return new Violation(invariant, text);
   }
   if (wire.name === "UsageError") return new UsageError(wire.message);
+  if (wire.name === "Nondeterminism") return new Nondeterminism(wire.message);
   if (wire.name === "InternalFault") return new InternalFault(`${who}: ${wire.message}`);
   return new CpuError(`${who}: ${wire.name}: ${wire.message}`);
 }

@@ -62,6 +62,12 @@ export function columnTitles({ roles: staged }: CaseProgram): string[] {
   return staged.map(({ title }, cpu) => `CPU ${cpu}: ${title}`);
 }
 
+/** The order in which the case's reaper walks; null when it has none. */
+export function orderOf({ roles: staged }: CaseProgram): string | null {
+  for (const { params } of staged) if (typeof params.order === "string") return params.order;
+  return null;
+}
+
 /** Boots the machine and stages the case. */
 export function programOf(variant: CaseVariant): CaseProgram {
   const { map, words } = bootMachine({ ...TOY_SHAPE, ...variant.shape, protocol: variant.protocol });

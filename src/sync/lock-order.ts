@@ -16,8 +16,7 @@
 
 import type { Cpu } from "../arena/cpu.ts";
 import { probeOr } from "../arena/mem.ts";
-import { assert } from "../base/assert.ts";
-import { Violation } from "../base/errors.ts";
+import { InternalFault, Violation } from "../base/errors.ts";
 import { CpuSync, MAX_HELD } from "./cpu-sync.ts";
 import { lockClassNames } from "./lock-class.ts";
 import {
@@ -76,7 +75,7 @@ function reportRecursion(cpu: Cpu, cls: number, how: number): void {
 export function afterAcquire(cpu: Cpu, lock: number, cls: number, how: number): void {
   const words = cpu.words;
   const count = words[cpu.sync + CpuSync.heldCount] as number;
-  assert(count < MAX_HELD, `afterAcquire: CPU ${cpu.id} holds more than ${MAX_HELD} locks`);
+  if (count >= MAX_HELD) throw new InternalFault(`afterAcquire: CPU ${cpu.id} holds more than ${MAX_HELD} locks`);
   const at = cpu.sync + CpuSync.held + count * 2;
   words[at] = lock;
   words[at + 1] = cls | how;
@@ -91,7 +90,7 @@ export function beforeRelease(cpu: Cpu, lock: number, cls: number): void {
   let at = held + (count - 1) * 2;
   while (at >= held && (words[at] !== lock || ((words[at + 1] as number) & HELD_CLASS_MASK) !== cls)) at -= 2;
   if (at < held) throw new Violation("I7", `CPU ${cpu.id} releases ${lockClassNames()[cls]} that it does not hold`);
-  words.copyWithin(at, at + 2, held + count * 2);
+  for (const last = held + (count - 1) * 2; at < last; at++) words[at] = words[at + 2] as number;
   words[cpu.sync + CpuSync.heldCount] = count - 1;
 }
 
@@ -113,11 +112,12 @@ export function assertNothingHeld(cpu: Cpu): void {
  */
 export function assertNoLockIn(cpu: Cpu, from: number, to: number): void {
   const words = cpu.words;
-  const names = heldLocks(words, cpu.sync);
-  for (let i = 0; i < names.length; i++) {
+  const count = words[cpu.sync + CpuSync.heldCount] as number;
+  for (let i = 0; i < count; i++) {
     const lock = words[cpu.sync + CpuSync.held + i * 2] as number;
     if (lock >= from && lock < to) {
-      throw new Violation("I7", `CPU ${cpu.id} frees or initialises ${names[i]} while it holds it`);
+      const name = heldLocks(words, cpu.sync)[i];
+      throw new Violation("I7", `CPU ${cpu.id} frees or initialises ${name} while it holds it`);
     }
   }
 }

@@ -22,12 +22,15 @@ test.concurrent("explore --json -: JSON alone, by its schema; stopped is no viol
   const result = JSON.parse(found.stdout) as ExploreResult;
   expect(schemaErrors("explore", result)).toBeNull();
   expect(result.violation?.invariant).toBe("I2");
+  expect(result).toMatchObject({ protocol: "v6.1-no-pte-lock", order: "forward", jobs: 1 });
+  expect(result.gcShare).toBeLessThan(1);
   const limits = ["--fixed", "--executions", "50"];
   const stopped = await oomrace("explore", "B30", ...limits, "--json", "-");
   expect(stopped.code).toBe(0);
   expect(schemaErrors("explore", JSON.parse(stopped.stdout))).toBeNull();
   const required = await oomrace("explore", "B30", ...limits, "--require", "complete");
   expect(required.code).toBe(4);
+  expect(required.stdout).toMatch(/\(\d+\.\d % of it garbage collection\)/);
   expect(required.stdout).toContain("STOPPED: no violation in what was tried, which says nothing about the rest");
 });
 
@@ -41,9 +44,23 @@ test.concurrent("explore lock:...: a lock is a case like others; --full shows wh
   expect((await oomrace("explore", "B25", "--full")).stdout).toContain("mmapLock[0] is 256, not 0");
 });
 
+test.concurrent("explore --jobs: what one job finds, word for word but for times", async () => {
+  const timeless = (text: string): string => text.replaceAll(/(?<=after |shrunk in )[\d.]+ m?s/g, "TIME");
+  const one = await oomrace("explore", "B3");
+  const three = await oomrace("explore", "B3", "--jobs", "3");
+  expect([three.code, three.stderr]).toEqual([1, ""]);
+  expect(timeless(three.stdout)).toBe(timeless(one.stdout));
+  const found = await oomrace("explore", "B30", "--jobs", "2", "--json", "-");
+  const result = JSON.parse(found.stdout) as ExploreResult;
+  expect(schemaErrors("explore", result)).toBeNull();
+  expect(result.jobs).toBe(2);
+});
+
 test.concurrent.each([
   [["explore", "B99"], 'case "B99": expected one of B1, B3, B25, B29, B30, B31'],
   [["explore", "B1", "--scheduler", "luck"], "--scheduler luck: expected one of random, pct, pos, dfs"],
+  [["explore", "B1", "--jobs", "0"], "--jobs 0: expected a whole number from 1 to 256"],
+  [["explore", "B1", "--jobs", "2", "--scheduler", "dfs"], "explore: jobs: dfs goes on from where it was"],
   [["replay", "B1"], 'schedule "B1": expected CASE:..., as `oomrace explore` prints it'],
   [["replay", "B1:AQAAAAAD"], "schedule: recorded from other code, expected one from this build"],
 ])("%j is refused in one line", async (args, message) => {

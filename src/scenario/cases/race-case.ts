@@ -34,7 +34,8 @@ export function raceCase(race: RaceCase): CaseVariant {
   return {
     protocol,
     label,
-    shape: { cpus: 4, ...race.shape },
+    // No more than are needed: resetting and checking a machine takes time for each.
+    shape: { cpus: 1 + callers + (others?.(0).length ?? 0), ...race.shape },
     *stage(cpu) {
       const setup = {
         protocol,

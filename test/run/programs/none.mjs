@@ -1,0 +1,3 @@
+/** No program. */
+
+export default { threads: 2 };
