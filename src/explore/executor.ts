@@ -4,22 +4,50 @@ import { Engine } from "./engine.ts";
 import { type Failure, type Finding, findingBy, findingOf } from "./finding.ts";
 import { isPreemption } from "./options.ts";
 import type { Subject } from "./program.ts";
+import { DATA_RACE, describeRace, RaceDetector } from "./race-detector.ts";
 import type { Scheduler, StepView } from "./scheduler.ts";
+
+/** What of the plain accesses is watched. A schedule means the same again only under the same watch. */
+export interface Watch {
+  /** Find data races. Default false. */
+  readonly races?: boolean;
+  /** Words whose plain accesses are scheduling points; see `engine`. */
+  readonly points?: readonly number[];
+}
+
+export interface ExecutorOptions extends Watch {
+  /** See EngineOptions. */
+  readonly onOperation?: (cpu: number) => void;
+  /** Note races and go on, in place of ending at the first; `races` of the detector has them. Default false. */
+  readonly collectRaces?: boolean;
+}
 
 export class Executor {
   readonly subject: Subject;
   readonly engine: Engine;
+  readonly detector: RaceDetector | undefined;
+  readonly #collects: boolean;
 
-  /** `onOperation`: see EngineOptions. */
-  constructor(subject: Subject, onOperation?: (cpu: number) => void) {
+  constructor(subject: Subject, { races = false, points, onOperation, collectRaces = false }: ExecutorOptions = {}) {
     this.subject = subject;
-    this.engine = new Engine({ ...subject.engine, ...(onOperation && { onOperation }) });
+    this.#collects = collectRaces;
+    if (races || collectRaces) this.detector = detectorOf(subject, collectRaces);
+    this.engine = new Engine({
+      ...subject.engine,
+      ...(this.detector && { races: this.detector }),
+      ...(points && { points }),
+      ...(onOperation && { onOperation }),
+    });
   }
 
   /** One execution; undefined when it finished and the program's check is content, or when its schedule was over. */
   execute(scheduler: Scheduler, execution = 0): Finding | undefined {
     this.subject.reset();
+    this.detector?.reset();
     const ending = this.engine.execute(scheduler, execution);
+    const race = this.#collects ? undefined : this.detector?.races[0];
+    // Also where the program caught what ended it.
+    if (race) return { invariant: DATA_RACE, message: `${DATA_RACE}: ${describeRace(race, this.subject.describe)}` };
     if (ending.state !== "finished") return findingOf(ending);
     return findingBy(() => this.subject.check(ending.results));
   }
@@ -39,6 +67,10 @@ export class Executor {
     const { steps } = this.engine;
     return { ...finding, schedule: this.engine.takeSchedule(), steps, preemptions, cpus: ran.size };
   }
+}
+
+function detectorOf({ words, engine, describe }: Subject, collect: boolean): RaceDetector {
+  return new RaceDetector({ cpus: engine.programs.length, words: words.length, describe, collect });
 }
 
 /** A scheduler that chooses as `inner` does and tells `see` about each choice before it is taken. */

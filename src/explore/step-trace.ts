@@ -2,7 +2,7 @@
 
 import { OP_NAMES, OP_NONE } from "../arena/mem.ts";
 import { InternalFault } from "../base/errors.ts";
-import { Executor, watching } from "./executor.ts";
+import { Executor, type Watch, watching } from "./executor.ts";
 import type { Finding } from "./finding.ts";
 import type { Subject } from "./program.ts";
 import { PENDING_WORDS } from "./run-state.ts";
@@ -42,11 +42,11 @@ const MAX_FRAMES = 128;
 
 type Draft = { -readonly [K in keyof TracedStep]: TracedStep[K] };
 
-/** Runs `schedule` once more and writes down every step. */
-export function traceSchedule(subject: Subject, schedule: Schedule): StepTrace {
+/** Runs `schedule` once more, under the watch that it was found with, and writes down every step. */
+export function traceSchedule(subject: Subject, schedule: Schedule, watch: Watch = {}): StepTrace {
   const steps: Draft[] = [];
   const { words } = subject;
-  const executor = new Executor(subject, noteStack);
+  const executor = new Executor(subject, { ...watch, onOperation: noteStack });
   const { state } = executor.engine;
   let current: Draft | undefined;
 
