@@ -3,8 +3,13 @@
 import { setImmediate as pause } from "node:timers/promises";
 import { type Command, Option } from "commander";
 import { DEFAULT_MAX_STEPS, type TimeModel } from "../explore/engine.ts";
-import { DEFAULT_EXECUTIONS, DEFAULT_SCHEDULER, type ExploreOptions, Explorer } from "../explore/explore.ts";
-import type { Schedule } from "../explore/schedule.ts";
+import {
+  DEFAULT_EXECUTIONS,
+  DEFAULT_SCHEDULER,
+  type ExploredViolation,
+  type ExploreOptions,
+  Explorer,
+} from "../explore/explore.ts";
 import { schedulers } from "../explore/schedulers/index.ts";
 import { traceSchedule } from "../explore/step-trace.ts";
 import { drawMermaid, drawText } from "../report/diagram.ts";
@@ -34,6 +39,7 @@ interface ExploreFlags {
   readonly maxSteps: number;
   readonly time: TimeModel;
   readonly require?: "complete";
+  readonly races: boolean;
   readonly mermaid: boolean;
   readonly json?: string;
 }
@@ -57,6 +63,7 @@ export function addExplore(program: Command): void {
     .option("--depth <n>", "pct: ordering constraints the bug may need", wholeNumber("--depth", 1), 3)
     .option("--bound <n>", "dfs: preemptions at most", wholeNumber("--bound", 0), 2)
     .option("--max-steps <n>", "longer executions count as livelock", wholeNumber("--max-steps", 1), DEFAULT_MAX_STEPS)
+    .option("--no-races", "do not look for data races of plain accesses")
     .option("--mermaid", "draw as Mermaid sequence text", false)
     .option(JSON_FLAGS, "also write the result; - for standard output, without report", jsonTarget)
     .action(async (id: string, flags: ExploreFlags) => {
@@ -65,7 +72,7 @@ export function addExplore(program: Command): void {
   addChoices(command);
   setHelpPage(command, {
     groups: {
-      "What is explored": ["--fixed", "--time"],
+      "What is explored": ["--fixed", "--time", "--no-races"],
       How: ["--scheduler", "--seed", "--depth", "--bound"],
       "How long": ["--executions", "--seconds", "--max-steps", "--require"],
     },
@@ -127,8 +134,18 @@ async function explore(id: string, flags: ExploreFlags): Promise<number> {
 }
 
 function exploreOptions(flags: ExploreFlags): ExploreOptions {
-  const { scheduler, seed, executions, seconds, depth, bound, maxSteps, time } = flags;
-  return { scheduler, seed, executions, depth, bound, maxSteps, time, ...(seconds !== undefined && { seconds }) };
+  const { scheduler, seed, executions, seconds, depth, bound, maxSteps, time, races } = flags;
+  return {
+    scheduler,
+    seed,
+    executions,
+    depth,
+    bound,
+    maxSteps,
+    time,
+    races,
+    ...(seconds !== undefined && { seconds }),
+  };
 }
 
 async function advance(explorer: Explorer, progress: Progress, interrupt: Interrupt): Promise<void> {
@@ -143,9 +160,9 @@ async function advance(explorer: Explorer, progress: Progress, interrupt: Interr
 function drawn(
   explorer: Explorer,
   program: CaseProgram,
-  { schedule, message }: { readonly schedule: Schedule; readonly message: string },
+  { schedule, message, watch }: ExploredViolation,
 ): Omit<Drawn, "schedule"> {
-  const { steps } = traceSchedule(explorer.subject, schedule);
+  const { steps } = traceSchedule(explorer.subject, schedule, watch);
   const options = { titles: columnTitles(program), end: message };
   const cpus = program.roles.length;
   return { diagram: drawText(steps, cpus, options), mermaid: drawMermaid(steps, cpus, options) };

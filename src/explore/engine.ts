@@ -12,20 +12,20 @@
  * step of their own then, and an execution that ends while a CPU is halfway ends its step by throwing `Abandoned`.
  */
 
-import type { Cpu, Port, Steps } from "../arena/cpu.ts";
+import type { Cpu, PlainWatch, Port, Steps } from "../arena/cpu.ts";
 import { UNORDERED } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { InternalFault } from "../base/errors.ts";
 import { CPU_DONE, CPU_RUNNING, CpuSync } from "../sync/cpu-sync.ts";
 import { deadlockReport } from "./deadlock-report.ts";
 import { endByError, type Outcome } from "./outcome.ts";
-import { PlainPoints } from "./plain-points.ts";
 import type { RaceDetector } from "./race-detector.ts";
 import { PENDING_WORDS, RunState } from "./run-state.ts";
 import { MAX_CPUS, type Schedule, ScheduleRecorder } from "./schedule.ts";
 import type { Scheduler, StepView } from "./scheduler.ts";
 import { type Grant, steppedPort } from "./stepped-port.ts";
 import type { SyncPlace } from "./wait-for.ts";
+import { type OnPlain, WordTap } from "./word-tap.ts";
 
 /** What is run, execution after execution. */
 export interface EngineOptions {
@@ -45,6 +45,9 @@ export interface EngineOptions {
   readonly races?: RaceDetector;
   /** Words whose plain accesses are scheduling points. */
   readonly points?: readonly number[];
+  /** Called as a CPU is about to access one of the words `heard` plainly. */
+  readonly onPlain?: OnPlain;
+  readonly heard?: readonly number[];
   /** Where lock owners are found for the deadlock report. */
   readonly sync?: SyncPlace;
   /** "ordered" (default): timers fire in the order of their deadlines. "free": any armed timer may fire. */
@@ -100,17 +103,15 @@ export class Engine {
   #ended: Ending | undefined;
 
   constructor(options: EngineOptions) {
-    const { words, onOperation, races, points } = options;
+    const { words, onOperation, races } = options;
     const count = options.programs.length;
     this.#options = options;
     this.#begun = new Uint8Array(count);
     this.#run = new RunState(new ArrayBuffer(RunState.bytes(count)), 0, count);
-    const plain = points
-      ? new PlainPoints(points, (cpu, kind, word, value) => this.#letOthers(cpu, kind, word, value), races)
-      : races;
-    const heard = { words, ...(onOperation && { onOperation }), ...(races && { races }), ...(plain && { plain }) };
+    const plain = this.#plainWatch();
+    const ears = { words, ...(onOperation && { onOperation }), ...(races && { races }), ...(plain && { plain }) };
     for (let id = 0; id < count; id++) {
-      const cpu = options.cpuOf(id, steppedPort(this.#run, id, this.#grant, heard));
+      const cpu = options.cpuOf(id, steppedPort(this.#run, id, this.#grant, ears));
       assert(cpu.id === id, `interleave: cpuOf(${id}) made CPU ${cpu.id}`);
       this.#cpus.push(cpu);
     }
@@ -124,6 +125,14 @@ export class Engine {
       run: this.#run,
       words: options.words,
     };
+  }
+
+  /** Points, then whoever listens, then the detector. */
+  #plainWatch(): PlainWatch | undefined {
+    const { races, points, heard, onPlain } = this.#options;
+    const told = heard && onPlain ? new WordTap(heard, onPlain, races) : races;
+    if (!points) return told;
+    return new WordTap(points, (cpu, kind, word, value) => this.#letOthers(cpu, kind, word, value), told);
   }
 
   /** Run states, pending operations and clock of the execution at hand. */

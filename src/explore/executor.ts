@@ -1,6 +1,6 @@
 /** Executes a program from its first state, and says what was wrong with each execution. */
 
-import { Engine } from "./engine.ts";
+import { Engine, type EngineOptions } from "./engine.ts";
 import { type Failure, type Finding, findingBy, findingOf } from "./finding.ts";
 import { isPreemption } from "./options.ts";
 import type { Subject } from "./program.ts";
@@ -15,10 +15,8 @@ export interface Watch {
   readonly points?: readonly number[];
 }
 
-export interface ExecutorOptions extends Watch {
-  /** See EngineOptions. */
-  readonly onOperation?: (cpu: number) => void;
-  /** Note races and go on, in place of ending at the first; `races` of the detector has them. Default false. */
+export interface ExecutorOptions extends Watch, Pick<EngineOptions, "onOperation" | "onPlain" | "heard"> {
+  /** Note races and go on, in place of ending at the first: `detector` has them. Default false. */
   readonly collectRaces?: boolean;
 }
 
@@ -28,16 +26,11 @@ export class Executor {
   readonly detector: RaceDetector | undefined;
   readonly #collects: boolean;
 
-  constructor(subject: Subject, { races = false, points, onOperation, collectRaces = false }: ExecutorOptions = {}) {
+  constructor(subject: Subject, { races = false, collectRaces = false, ...more }: ExecutorOptions = {}) {
     this.subject = subject;
     this.#collects = collectRaces;
     if (races || collectRaces) this.detector = detectorOf(subject, collectRaces);
-    this.engine = new Engine({
-      ...subject.engine,
-      ...(this.detector && { races: this.detector }),
-      ...(points && { points }),
-      ...(onOperation && { onOperation }),
-    });
+    this.engine = new Engine({ ...subject.engine, ...(this.detector && { races: this.detector }), ...more });
   }
 
   /** One execution; undefined when it finished and the program's check is content, or when its schedule was over. */

@@ -16,16 +16,7 @@
  */
 
 import type { PlainWatch } from "../arena/cpu.ts";
-import {
-  OP_CMPXCHG,
-  OP_LOAD,
-  OP_NONE,
-  OP_SPIN,
-  OP_STORE,
-  OP_WAIT,
-  OP_WAKE,
-  UNORDERED,
-} from "../arena/mem.ts";
+import { OP_CMPXCHG, OP_LOAD, OP_NONE, OP_SPIN, OP_STORE, OP_WAIT, OP_WAKE, UNORDERED } from "../arena/mem.ts";
 import { InternalFault, Violation } from "../base/errors.ts";
 
 /** As `Finding.invariant`. */
@@ -287,7 +278,8 @@ export function describeRace(race: Race, describe: (word: number) => string): st
   return `${describe(race.word)}: CPU ${race.cpu} ${now} it and CPU ${race.otherCpu} ${before} it before, and nothing orders the two`;
 }
 
-function describeAccess(kind: number, reads: string, writes: string): string {
+/** ACCESS_* bits as a verb. */
+export function describeAccess(kind: number, reads: string, writes: string): string {
   const verb = (kind & ACCESS_WRITES) !== 0 ? writes : reads;
   return (kind & ACCESS_ATOMIC) !== 0 ? `atomically ${verb}` : verb;
 }

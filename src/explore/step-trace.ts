@@ -2,13 +2,13 @@
 
 import { OP_NAMES, OP_NONE } from "../arena/mem.ts";
 import { InternalFault } from "../base/errors.ts";
+import { functionsHere } from "./call-stack.ts";
 import { Executor, type Watch, watching } from "./executor.ts";
 import type { Finding } from "./finding.ts";
 import type { Subject } from "./program.ts";
 import { PENDING_WORDS } from "./run-state.ts";
 import type { Schedule } from "./schedule.ts";
 import { fixedScheduler } from "./schedulers/fixed.ts";
-import { SEAM_NAMES } from "./stepped-port.ts";
 
 export interface TracedStep {
   readonly step: number;
@@ -37,9 +37,6 @@ export interface StepTrace {
   readonly finding: Finding | undefined;
 }
 
-/** Two for each function. */
-const MAX_FRAMES = 128;
-
 type Draft = { -readonly [K in keyof TracedStep]: TracedStep[K] };
 
 /** Runs `schedule` once more, under the watch that it was found with, and writes down every step. */
@@ -51,11 +48,7 @@ export function traceSchedule(subject: Subject, schedule: Schedule, watch: Watch
   let current: Draft | undefined;
 
   function noteStack(): void {
-    if (!current) return;
-    const { stackTraceLimit } = Error;
-    Error.stackTraceLimit = MAX_FRAMES;
-    current.functions = functionsOf(new Error().stack ?? "");
-    Error.stackTraceLimit = stackTraceLimit;
+    if (current) current.functions = functionsHere();
   }
 
   /** What the step before did is in memory by now. */
@@ -92,19 +85,4 @@ export function traceSchedule(subject: Subject, schedule: Schedule, watch: Watch
   if (steps.length !== schedule.length)
     throw new InternalFault("traceSchedule: the schedule was not followed to its end");
   return { steps, finding };
-}
-
-/**
- * Names of the generator functions of a stack, innermost first, without the seam's. V8 prints the frame of a generator
- * and below it its own `next`.
- */
-function functionsOf(stack: string): string[] {
-  const lines = stack.split("\n");
-  const names: string[] = [];
-  for (let i = 0; i + 1 < lines.length; i++) {
-    if (!/\.next \(<anonymous>\)$/.test(lines[i + 1] as string)) continue;
-    const name = /^\s*at (?:async )?(?:[\w$]+\.)*([\w$]+) \(/.exec(lines[i] as string)?.[1];
-    if (name !== undefined && !SEAM_NAMES.has(name)) names.push(name);
-  }
-  return names;
 }

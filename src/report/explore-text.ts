@@ -11,16 +11,17 @@ export function renderExplore(result: ExploreResult, mermaid = false): string {
 }
 
 function renderViolation(result: ExploreResult, violation: ViolationRecord, mermaid: boolean): string {
-  const { message, steps, preemptions, foundSteps, execution, shrinkSeconds, schedule } = violation;
+  const { message, steps, preemptions, foundSteps, execution, shrinkSeconds, schedule, race, forceable } = violation;
   return [
     `VIOLATION ${message}`,
     `  execution ${formatCount(execution + 1)} of ${scheduling(result)}, after ${seconds(result.seconds)}`,
     `  ${formatCounted(steps, "step")}, ${formatCounted(preemptions, "preemption")} (found with ${formatCount(foundSteps)} steps, shrunk in ${seconds(shrinkSeconds)})`,
+    ...(race === null || race === message ? [] : ["", `it comes of a ${race.replaceAll("\n", "\n  ")}`]),
     "",
     mermaid ? violation.mermaid : violation.diagram,
     "",
     `again, step by step: oomrace replay ${schedule}`,
-    `on real threads:     oomrace replay --engine forced ${schedule}`,
+    ...(forceable ? [`on real threads:     oomrace replay --engine forced ${schedule}`] : []),
   ].join("\n");
 }
 
@@ -34,6 +35,7 @@ function renderStopped(result: ExploreResult): string {
     why,
     `  ${tried}`,
     ...(claim === null ? [] : [`  ${claim}`]),
+    ...(result.races ? [] : ["  data races were not looked for"]),
     `  an execution of ${formatCount(result.bound)} steps would count as livelock`,
   ].join("\n");
 }
