@@ -50,6 +50,8 @@ export interface EngineOptions {
   readonly heard?: readonly number[];
   /** Where lock owners are found for the deadlock report. */
   readonly sync?: SyncPlace;
+  /** Names words in it. Default: by number. */
+  readonly describe?: (word: number) => string;
   /** "ordered" (default): timers fire in the order of their deadlines. "free": any armed timer may fire. */
   readonly time?: TimeModel;
 }
@@ -241,7 +243,7 @@ export class Engine {
 
   #stuck(): Ending {
     if (this.#run.allEnded()) return { state: "finished", results: this.#results };
-    return { state: "deadlock", report: deadlockReport(this.#run, this.#options.sync) };
+    return { state: "deadlock", report: deadlockReport(this.#run, this.#options.sync, this.#options.describe) };
   }
 
   #checkChoice(scheduler: Scheduler, choice: number): void {
