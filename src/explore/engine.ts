@@ -103,6 +103,8 @@ export class Engine {
   #midway = -1;
   /** How the execution ended while a CPU was halfway. */
   #ended: Ending | undefined;
+  /** What the scheduler threw then. */
+  #thrown: { readonly error: unknown } | undefined;
 
   constructor(options: EngineOptions) {
     const { words, onOperation, races } = options;
@@ -167,6 +169,7 @@ export class Engine {
     this.#scheduler = scheduler;
     this.#midway = -1;
     this.#ended = undefined;
+    this.#thrown = undefined;
     return this.#start(scheduler, execution) ?? (this.#loop(scheduler, NOBODY) as Ending);
   }
 
@@ -210,7 +213,7 @@ export class Engine {
 
   /** CPU `id` is at a plain access that is a scheduling point: others go on until it is told to. */
   #letOthers(id: number, kind: number, word: number, value: number): void {
-    if (this.#ended) throw new Abandoned();
+    if (this.#ended || this.#thrown) throw new Abandoned();
     const run = this.#run;
     const grant = this.#grant;
     const { done, allowed } = grant;
@@ -218,8 +221,12 @@ export class Engine {
     run.pending.set([kind, word, value, UNORDERED], id * PENDING_WORDS);
     if (outer >= 0) run.setMidway(outer, true);
     this.#midway = id;
-    this.#ended = this.#loop(this.#scheduler, id);
-    if (this.#ended) throw new Abandoned();
+    try {
+      this.#ended = this.#loop(this.#scheduler, id);
+    } catch (error) {
+      this.#thrown = { error };
+    }
+    if (this.#ended || this.#thrown) throw new Abandoned();
     this.#midway = outer;
     if (outer >= 0) run.setMidway(outer, false);
     grant.done = done;
@@ -272,9 +279,15 @@ export class Engine {
         this.#run.end(id);
       }
     } catch (error) {
-      return this.#ended ?? endByError(id, error);
+      return this.#left() ?? endByError(id, error);
     }
-    return this.#ended ?? this.#check(id);
+    return this.#left() ?? this.#check(id);
+  }
+
+  /** What ended the execution while a CPU was halfway; the scheduler's own errors are no fault of the program. */
+  #left(): Ending | undefined {
+    if (this.#thrown) throw this.#thrown.error;
+    return this.#ended;
   }
 
   /** Runs the caller's check; a break is put down to the CPU that ran last. */
