@@ -22,10 +22,14 @@ test.concurrent("explore --json -: JSON alone, by its schema; stopped is no viol
   const result = JSON.parse(found.stdout) as ExploreResult;
   expect(schemaErrors("explore", result)).toBeNull();
   expect(result.violation?.invariant).toBe("I2");
+  expect([result.races, result.violation?.forceable]).toEqual([true, true]);
+  expect(result.violation?.race).toMatch(/^data race: tables\[\d\]\.entries\[\d+\]: CPU/);
   const limits = ["--fixed", "--executions", "50"];
   const stopped = await oomrace("explore", "B30", ...limits, "--json", "-");
   expect(stopped.code).toBe(0);
   expect(schemaErrors("explore", JSON.parse(stopped.stdout))).toBeNull();
+  const unwatched = await oomrace("explore", "B30", ...limits, "--no-races");
+  expect(unwatched.stdout).toContain("data races were not looked for");
   const required = await oomrace("explore", "B30", ...limits, "--require", "complete");
   expect(required.code).toBe(4);
   expect(required.stdout).toContain("STOPPED: no violation in what was tried, which says nothing about the rest");
@@ -35,6 +39,10 @@ test.concurrent.each([
   [["explore", "B99"], 'case "B99": expected one of B1, B3, B25, B29, B30, B31'],
   [["explore", "B1", "--scheduler", "luck"], "--scheduler luck: expected one of random, pct, pos, dfs"],
   [["replay", "B1"], 'schedule "B1": expected CASE:..., as `oomrace explore` prints it'],
+  [
+    ["replay", "--engine", "forced", "B1:AgAAAAABAAM"],
+    "--engine forced: the schedule is of plain accesses, expected one of scheduling points alone",
+  ],
   [["replay", "B1:AQAAAAAD"], "schedule: recorded from other code, expected one from this build"],
 ])("%j is refused in one line", async (args, message) => {
   const { code, stdout, stderr } = await oomrace(...args);
