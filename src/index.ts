@@ -8,6 +8,7 @@
 export { UsageError, Violation } from "./base/errors.ts";
 export { UnknownPrimitive } from "./explore/atomics-guard.ts";
 export { DEFAULT_MAX_STEPS, Engine, type EngineOptions, type InterleaveOptions, interleave } from "./explore/engine.ts";
+export type { Watch } from "./explore/executor.ts";
 export {
   type Exploration,
   type ExploredViolation,
@@ -18,6 +19,7 @@ export {
 } from "./explore/explore.ts";
 export { describeOutcome, isInternalFault, isViolation, type Outcome } from "./explore/outcome.ts";
 export type { Program } from "./explore/program.ts";
+export type { RaceReport, RaceSite } from "./explore/race-report.ts";
 export { MAX_CPUS, type Schedule, scheduleOf, timerChoice } from "./explore/schedule.ts";
 export type { Scheduler, StepView } from "./explore/scheduler.ts";
 export { fixedScheduler } from "./explore/schedulers/fixed.ts";

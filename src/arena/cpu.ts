@@ -6,6 +6,12 @@
 /** Steps of one emulated CPU. Each `yield` inside `arena/mem` is a scheduling point; stripped builds have none. */
 export type Steps<T> = Generator<void, T, void>;
 
+/** Hears of each plain access before it is done, on the stack of the CPU, by number, that does it. */
+export interface PlainWatch {
+  read(cpu: number, word: number): void;
+  write(cpu: number, word: number, value: number): void;
+}
+
 /**
  * What an engine offers to the CPU it runs. Stripped builds use only the clock.
  *
@@ -23,6 +29,8 @@ export interface Port {
   gate(): void;
   /** STEPPED: called once per shared operation; asserts that the engine granted exactly this one. */
   granted(): void;
+  /** STEPPED: hears of plain accesses; absent where nobody listens. */
+  readonly plain?: PlainWatch | undefined;
   /**
    * Blocks on `word`. STEPPED: marks the CPU blocked, the caller yields, `parkResult` then says why it woke.
    * GATED: passes the turn, waits on a real thread, and returns when woken and given a turn; the caller asks

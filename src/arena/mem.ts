@@ -15,6 +15,7 @@ import type { Cpu, Steps } from "./cpu.ts";
 /** Kinds of shared operation, as a scheduler sees them in the pending registers. */
 export const OP_NONE = 0;
 export const OP_LOAD = 1;
+/** operand a: new value */
 export const OP_STORE = 2;
 /** operand a: addend */
 export const OP_ADD = 3;
@@ -42,6 +43,9 @@ export const OP_NAMES = [
   "wait",
   "wake",
 ] as const;
+
+/** Operand b of a load or store that orders nothing: `hint`, and a plain access that an engine made a scheduling point. */
+export const UNORDERED = 1;
 
 /** `futexWait` results. */
 export const WAIT_WOKEN = 0;
@@ -83,12 +87,23 @@ function proceed(cpu: Cpu, word: number): void {
 /** Plain load of a word that a lock held by this CPU, or ownership, protects. */
 export function load(cpu: Cpu, word: number): number {
   if (CHECKED) checkLive(cpu, word);
+  if (STEPPED) cpu.port.plain?.read(cpu.id, word);
+  return cpu.words[word] as number;
+}
+
+/**
+ * Plain load of a word that others may write meanwhile, as the kernel marks it with data_race(): for looks that no value
+ * somebody else writes can mislead. No scheduling point, and no race to the detector.
+ */
+export function racyLoad(cpu: Cpu, word: number): number {
+  if (CHECKED) checkLive(cpu, word);
   return cpu.words[word] as number;
 }
 
 /** Plain store to a word that a lock held by this CPU, or ownership, protects. */
 export function store(cpu: Cpu, word: number, value: number): void {
   if (CHECKED) checkLive(cpu, word);
+  if (STEPPED) cpu.port.plain?.write(cpu.id, word, value);
   cpu.words[word] = value;
 }
 
@@ -114,7 +129,7 @@ export function* atomicStore(cpu: Cpu, word: number, value: number): Steps<void>
  * with plain accesses, as the kernel does with WRITE_ONCE: two CPUs that write at once can lose one of the values.
  */
 export function* hint(cpu: Cpu, word: number, mask: number, bits: number): Steps<void> {
-  if (STEPPED || GATED) announce(cpu, OP_STORE, word, bits, 0);
+  if (STEPPED || GATED) announce(cpu, OP_STORE, word, bits, UNORDERED);
   yield;
   proceed(cpu, word);
   cpu.words[word] = ((cpu.words[word] as number) & mask) | bits;

@@ -3,8 +3,13 @@
 import { setImmediate as pause } from "node:timers/promises";
 import { type Command, Option } from "commander";
 import { DEFAULT_MAX_STEPS, type TimeModel } from "../explore/engine.ts";
-import { DEFAULT_EXECUTIONS, DEFAULT_SCHEDULER, type ExploreOptions, Explorer } from "../explore/explore.ts";
-import type { Schedule } from "../explore/schedule.ts";
+import {
+  DEFAULT_EXECUTIONS,
+  DEFAULT_SCHEDULER,
+  type ExploredViolation,
+  type ExploreOptions,
+  Explorer,
+} from "../explore/explore.ts";
 import { schedulers } from "../explore/schedulers/index.ts";
 import { traceSchedule } from "../explore/step-trace.ts";
 import { drawMermaid, drawText } from "../report/diagram.ts";
@@ -38,6 +43,7 @@ interface ExploreFlags {
   readonly time: TimeModel;
   readonly require?: "complete";
   readonly jobs: number;
+  readonly races: boolean;
   readonly mermaid: boolean;
   readonly full: boolean;
   readonly json?: string;
@@ -63,6 +69,7 @@ export function addExplore(program: Command): void {
     .option("--bound <n>", "dfs: preemptions at most", wholeNumber("--bound", 0), 2)
     .option("--max-steps <n>", "longer executions count as livelock", wholeNumber("--max-steps", 1), DEFAULT_MAX_STEPS)
     .option("--jobs <n>", "threads; the outcome is that of one", wholeNumber("--jobs", 1, MAX_JOBS), 1)
+    .option("--no-races", "do not look for data races of plain accesses")
     .option("--mermaid", "draw as Mermaid sequence text", false)
     .option("--full", "draw what goes on inside lock operations, too", false)
     .option(JSON_FLAGS, "also write the result; - for standard output, without report", jsonTarget)
@@ -72,7 +79,7 @@ export function addExplore(program: Command): void {
   addChoices(command);
   setHelpPage(command, {
     groups: {
-      "What is explored": ["--fixed", "--time"],
+      "What is explored": ["--fixed", "--time", "--no-races"],
       How: ["--scheduler", "--seed", "--depth", "--bound"],
       "How long": ["--executions", "--seconds", "--max-steps", "--require", "--jobs"],
     },
@@ -152,8 +159,18 @@ async function explore(id: string, flags: ExploreFlags): Promise<number> {
 }
 
 function exploreOptions(flags: ExploreFlags): ExploreOptions {
-  const { scheduler, seed, executions, seconds, depth, bound, maxSteps, time } = flags;
-  return { scheduler, seed, executions, depth, bound, maxSteps, time, ...(seconds !== undefined && { seconds }) };
+  const { scheduler, seed, executions, seconds, depth, bound, maxSteps, time, races } = flags;
+  return {
+    scheduler,
+    seed,
+    executions,
+    depth,
+    bound,
+    maxSteps,
+    time,
+    races,
+    ...(seconds !== undefined && { seconds }),
+  };
 }
 
 async function advance(explorer: Explorer, progress: Progress, interrupt: Interrupt): Promise<void> {
@@ -185,10 +202,10 @@ function executed(executions: number): string {
 function drawn(
   explorer: Explorer,
   program: CaseProgram,
-  { schedule, message }: { readonly schedule: Schedule; readonly message: string },
+  { schedule, message, watch }: ExploredViolation,
   insideLocks: boolean,
 ): Omit<Drawn, "schedule"> {
-  const { steps } = traceSchedule(explorer.subject, schedule);
+  const { steps } = traceSchedule(explorer.subject, schedule, watch);
   // What everybody waits for in a deadlock stands above the diagram already.
   const end = message.split("\n", 1)[0] as string;
   const options = { titles: columnTitles(program), end, insideLocks };

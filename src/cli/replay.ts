@@ -57,6 +57,9 @@ export function addReplay(program: Command): void {
 async function replay(word: string, flags: ReplayFlags): Promise<number> {
   const schedule = readCaseSchedule(word);
   const variant = schedule.fixed ? schedule.found.fixed : schedule.found.broken;
+  if (flags.engine === "forced" && schedule.packed.watch) {
+    throw new UsageError("--engine forced: the schedule is of plain accesses, expected one of scheduling points alone");
+  }
   const { choices, trace, titles } = traced(schedule, variant, flags.continue);
   const { steps, finding } = trace;
   const end = finding?.message ?? "nothing broke";
@@ -82,10 +85,10 @@ function traced({ packed }: CaseSchedule, variant: CaseVariant, goOn: boolean): 
   const program = programOf(variant);
   const subject = subjectOf(program);
   checkCode(subject, packed.codeHash, goOn);
-  const executor = new Executor(subject);
+  const executor = new Executor(subject, packed.watch);
   executor.execute(packedScheduler(packed, goOn));
   const choices = executor.engine.takeSchedule();
-  return { choices, trace: traceSchedule(subject, choices), titles: columnTitles(program) };
+  return { choices, trace: traceSchedule(subject, choices, packed.watch), titles: columnTitles(program) };
 }
 
 /** A schedule counts scheduling points, so other code makes it mean something else. */

@@ -5,19 +5,27 @@
  * point. Before step 0 every program runs to its first point, in order of CPU number. Blocked CPUs cannot be chosen. The
  * virtual clock moves only when the choice is "this timer fires". Generators of an execution that stopped are
  * dropped, never `return()`ed: their `finally` blocks must not run.
+ *
+ * Plain accesses of chosen words (`points`) can be scheduling points, too. They are plain function calls, which nothing can
+ * suspend; so others run inside the call, and the CPU goes on when they are back at points of their own: whoever came in last
+ * is out first. What that leaves out: two CPUs that are both halfway, of which the first goes on first. Programs begin with a
+ * step of their own then, and an execution that ends while a CPU is halfway ends its step by throwing `Abandoned`.
  */
 
-import type { Cpu, Port, Steps } from "../arena/cpu.ts";
+import type { Cpu, PlainWatch, Port, Steps } from "../arena/cpu.ts";
+import { UNORDERED } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { InternalFault } from "../base/errors.ts";
 import { CPU_DONE, CPU_RUNNING, CpuSync } from "../sync/cpu-sync.ts";
 import { deadlockReport } from "./deadlock-report.ts";
 import { endByError, type Outcome } from "./outcome.ts";
-import { RunState } from "./run-state.ts";
-import { type Schedule, ScheduleRecorder } from "./schedule.ts";
+import type { RaceDetector } from "./race-detector.ts";
+import { PENDING_WORDS, RunState } from "./run-state.ts";
+import { MAX_CPUS, type Schedule, ScheduleRecorder } from "./schedule.ts";
 import type { Scheduler, StepView } from "./scheduler.ts";
 import { type Grant, steppedPort } from "./stepped-port.ts";
 import type { SyncPlace } from "./wait-for.ts";
+import { type OnPlain, WordTap } from "./word-tap.ts";
 
 /** What is run, execution after execution. */
 export interface EngineOptions {
@@ -33,8 +41,17 @@ export interface EngineOptions {
   readonly afterStep?: () => void;
   /** Called as CPU `cpu` is about to do the shared operation in its pending registers, on that CPU's stack. */
   readonly onOperation?: (cpu: number) => void;
+  /** Told of every access. The caller resets it between executions. */
+  readonly races?: RaceDetector;
+  /** Words whose plain accesses are scheduling points. */
+  readonly points?: readonly number[];
+  /** Called as a CPU is about to access one of the words `heard` plainly. */
+  readonly onPlain?: OnPlain;
+  readonly heard?: readonly number[];
   /** Where lock owners are found for the deadlock report. */
   readonly sync?: SyncPlace;
+  /** Names words in it. Default: by number. */
+  readonly describe?: (word: number) => string;
   /** "ordered" (default): timers fire in the order of their deadlines. "free": any armed timer may fire. */
   readonly time?: TimeModel;
 }
@@ -46,10 +63,17 @@ export interface InterleaveOptions extends EngineOptions {
 }
 
 export const DEFAULT_MAX_STEPS = 1_000_000;
+/** No CPU has this number. */
+const NOBODY = MAX_CPUS;
 
 /** Runs one execution to its end. */
 export function interleave({ scheduler, ...options }: InterleaveOptions): Outcome {
   return new Engine(options).run(scheduler);
+}
+
+/** Leaves a step whose execution is over. */
+class Abandoned extends Error {
+  override readonly name = "Abandoned";
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -72,13 +96,26 @@ export class Engine {
   readonly #view: Mutable<StepView>;
   /** `RunState.version` that the view's lists were made from. */
   #listed = -1;
+  /** By CPU: 1 once it is past the way to its first scheduling point. */
+  readonly #begun: Uint8Array;
+  #scheduler!: Scheduler;
+  /** CPU that is halfway through a step and may go on; -1 when nobody is. */
+  #midway = -1;
+  /** How the execution ended while a CPU was halfway. */
+  #ended: Ending | undefined;
+  /** What the scheduler threw then. */
+  #thrown: { readonly error: unknown } | undefined;
 
   constructor(options: EngineOptions) {
+    const { words, onOperation, races } = options;
     const count = options.programs.length;
     this.#options = options;
+    this.#begun = new Uint8Array(count);
     this.#run = new RunState(new ArrayBuffer(RunState.bytes(count)), 0, count);
+    const plain = this.#plainWatch();
+    const ears = { words, ...(onOperation && { onOperation }), ...(races && { races }), ...(plain && { plain }) };
     for (let id = 0; id < count; id++) {
-      const cpu = options.cpuOf(id, steppedPort(this.#run, id, this.#grant, options.onOperation));
+      const cpu = options.cpuOf(id, steppedPort(this.#run, id, this.#grant, ears));
       assert(cpu.id === id, `interleave: cpuOf(${id}) made CPU ${cpu.id}`);
       this.#cpus.push(cpu);
     }
@@ -92,6 +129,14 @@ export class Engine {
       run: this.#run,
       words: options.words,
     };
+  }
+
+  /** Points, then whoever listens, then the detector. */
+  #plainWatch(): PlainWatch | undefined {
+    const { races, points, heard, onPlain } = this.#options;
+    const told = heard && onPlain ? new WordTap(heard, onPlain, races) : races;
+    if (!points) return told;
+    return new WordTap(points, (cpu, kind, word, value) => this.#letOthers(cpu, kind, word, value), told);
   }
 
   /** Run states, pending operations and clock of the execution at hand. */
@@ -121,26 +166,30 @@ export class Engine {
     this.#recorder.length = 0;
     this.#view.last = -1;
     this.#results.length = 0;
-    return this.#start(scheduler, execution) ?? this.#loop(scheduler);
+    this.#scheduler = scheduler;
+    this.#midway = -1;
+    this.#ended = undefined;
+    this.#thrown = undefined;
+    return this.#start(scheduler, execution) ?? (this.#loop(scheduler, NOBODY) as Ending);
   }
 
-  /** Takes every program to its first scheduling point. */
+  /** Takes every program to its first scheduling point; with `points` that is a step of its own. */
   #start(scheduler: Scheduler, execution: number): Ending | undefined {
-    const { programs } = this.#options;
-    this.#grant.allowed = 0;
+    const { programs, points } = this.#options;
+    this.#begun.fill(0);
     for (let id = 0; id < programs.length; id++) {
       const cpu = this.#cpus[id] as Cpu;
       setState(cpu, CPU_RUNNING);
       this.#programs[id] = (programs[id] as (cpu: Cpu) => Steps<unknown>)(cpu);
-      const ending = this.#advance(id);
+      const ending = points ? undefined : this.#advance(id);
       if (ending) return ending;
     }
     scheduler.begin(programs.length, execution);
-    this.#grant.allowed = 1;
     return undefined;
   }
 
-  #loop(scheduler: Scheduler): Ending {
+  /** Steps on until the execution ends, or CPU `until` is chosen: then undefined. */
+  #loop(scheduler: Scheduler, until: number): Ending | undefined {
     const { maxSteps = DEFAULT_MAX_STEPS } = this.#options;
     const view = this.#view;
     const recorder = this.#recorder;
@@ -153,10 +202,36 @@ export class Engine {
       if (choice === undefined) return { state: "ended" };
       this.#checkChoice(scheduler, choice);
       recorder.push(choice);
-      const ending = choice < 0 ? this.#fire(~choice) : this.#advance(choice);
-      if (ending) return ending;
+      if (choice !== until) {
+        const ending = choice < 0 ? this.#fire(~choice) : this.#advance(choice);
+        if (ending) return ending;
+      }
       view.last = choice;
+      if (choice === until) return undefined;
     }
+  }
+
+  /** CPU `id` is at a plain access that is a scheduling point: others go on until it is told to. */
+  #letOthers(id: number, kind: number, word: number, value: number): void {
+    if (this.#ended || this.#thrown) throw new Abandoned();
+    const run = this.#run;
+    const grant = this.#grant;
+    const { done, allowed } = grant;
+    const outer = this.#midway;
+    run.pending.set([kind, word, value, UNORDERED], id * PENDING_WORDS);
+    if (outer >= 0) run.setMidway(outer, true);
+    this.#midway = id;
+    try {
+      this.#ended = this.#loop(this.#scheduler, id);
+    } catch (error) {
+      this.#thrown = { error };
+    }
+    if (this.#ended || this.#thrown) throw new Abandoned();
+    this.#midway = outer;
+    if (outer >= 0) run.setMidway(outer, false);
+    grant.done = done;
+    grant.allowed = allowed;
+    this.#options.onOperation?.(id);
   }
 
   /** Lists who can run and which timers may fire. */
@@ -175,7 +250,7 @@ export class Engine {
 
   #stuck(): Ending {
     if (this.#run.allEnded()) return { state: "finished", results: this.#results };
-    return { state: "deadlock", report: deadlockReport(this.#run, this.#options.sync) };
+    return { state: "deadlock", report: deadlockReport(this.#run, this.#options.sync, this.#options.describe) };
   }
 
   #checkChoice(scheduler: Scheduler, choice: number): void {
@@ -194,6 +269,8 @@ export class Engine {
   #advance(id: number): Ending | undefined {
     const grant = this.#grant;
     grant.done = 0;
+    grant.allowed = this.#begun[id] as number;
+    this.#begun[id] = 1;
     try {
       const step = (this.#programs[id] as Steps<unknown>).next();
       if (grant.done !== grant.allowed) throw new InternalFault(`interleave: ${bareYield(id)}`);
@@ -203,9 +280,15 @@ export class Engine {
         this.#run.end(id);
       }
     } catch (error) {
-      return endByError(id, error);
+      return this.#left() ?? endByError(id, error);
     }
-    return this.#check(id);
+    return this.#left() ?? this.#check(id);
+  }
+
+  /** What ended the execution while a CPU was halfway; the scheduler's own errors are no fault of the program. */
+  #left(): Ending | undefined {
+    if (this.#thrown) throw this.#thrown.error;
+    return this.#ended;
   }
 
   /** Runs the caller's check; a break is put down to the CPU that ran last. */

@@ -6,10 +6,13 @@
 import { assert } from "../base/assert.ts";
 import { UsageError } from "../base/errors.ts";
 import { withAtomicsWatched } from "./atomics-guard.ts";
+import { findDamage } from "./damage.ts";
 import { DEFAULT_MAX_STEPS, type TimeModel } from "./engine.ts";
-import { Executor, watching } from "./executor.ts";
+import { Executor, type Watch, watching } from "./executor.ts";
 import type { Failure, Finding } from "./finding.ts";
 import { type Program, type Subject, subjectOf } from "./program.ts";
+import { DATA_RACE } from "./race-detector.ts";
+import { explainRace, type RaceReport } from "./race-report.ts";
 import type { Schedule } from "./schedule.ts";
 import { SchedulePacker, writeScheduleString } from "./schedule-string.ts";
 import type { Scheduler, StepView } from "./scheduler.ts";
@@ -35,7 +38,9 @@ export interface ExploreOptions {
   /** Steps after which an execution counts as livelock. Default DEFAULT_MAX_STEPS. */
   readonly maxSteps?: number;
   readonly time?: TimeModel;
-  /** Executions to spend on shrinking. Default 20,000; 0 leaves the failure as it was found. */
+  /** Look for data races, too; `complete` says less without. Default true. */
+  readonly races?: boolean;
+  /** Executions to spend on shrinking. Default 20,000; 0 leaves the failure as it was found, and what a race does unknown. */
   readonly shrinkBudget?: number;
 }
 
@@ -54,7 +59,9 @@ export interface Exploration {
   readonly shrinkSeconds: number;
   /** Different final states that were seen; a lower bound from `StateSet.LIMIT` on. */
   readonly finalStates: number;
-  /** Every execution that there is was run. */
+  /** Data races were looked for. */
+  readonly races: boolean;
+  /** Every execution that there is was run, and data races were looked for: they would make more executions than steps show. */
   readonly complete: boolean;
   /** Undefined when no execution failed. */
   readonly violation?: ExploredViolation;
@@ -66,6 +73,13 @@ export interface ExploredViolation extends Failure {
   /** The execution that failed first, from 0, and its steps before shrinking. */
   readonly execution: number;
   readonly foundSteps: number;
+  /** Under which the schedule fails again. */
+  readonly watch: Watch;
+  /**
+   * The data race that it comes of, where one was found first. `invariant` is "data race" then only if the search for what
+   * the race does found nothing.
+   */
+  readonly race?: RaceReport;
 }
 
 export const DEFAULT_SCHEDULER = "pos";
@@ -127,7 +141,7 @@ export class Explorer {
     const { maxSteps = DEFAULT_MAX_STEPS, time = "ordered" } = options;
     this.#options = options;
     this.subject = subjectOf(program, { maxSteps, time });
-    this.#executor = new Executor(this.subject);
+    this.#executor = new Executor(this.subject, { races: this.#races });
     this.#scheduler = this.#makeScheduler();
   }
 
@@ -191,9 +205,18 @@ export class Explorer {
       seconds: this.#ms / 1000,
       shrinkSeconds: violation ? (performance.now() - began) / 1000 : 0,
       finalStates: this.#states.size,
-      complete: this.#exhausted && this.#scheduler.complete === true && !violation,
+      races: this.#races,
+      complete: this.#races && this.#exhausted && this.#scheduler.complete === true && !violation,
       ...(violation && { violation }),
     };
+  }
+
+  get #races(): boolean {
+    return this.#options.races ?? true;
+  }
+
+  get #shrinkBudget(): number {
+    return this.#options.shrinkBudget ?? DEFAULT_SHRINK_BUDGET;
   }
 
   get #limitMs(): number {
@@ -243,23 +266,45 @@ export class Explorer {
   }
 
   #explain({ finding, execution, schedule }: Failed, stopped?: () => boolean): ExploredViolation {
-    const { shrinkBudget = DEFAULT_SHRINK_BUDGET } = this.#options;
-    const executor = this.#executor;
-    const found = executor.measure(fixedScheduler(schedule));
+    const raced = finding.invariant === DATA_RACE;
+    const watch: Watch = raced ? { races: true } : {};
+    const found = new Executor(this.subject, watch).measure(fixedScheduler(schedule));
     assert(found?.invariant === finding.invariant, "explore: the failure did not repeat");
-    const least = shrink(executor, found, { budget: shrinkBudget, ...(stopped && { stopped }) });
+    const least = this.#shrunk(found, watch, stopped);
+    const more = { execution, foundSteps: found.steps };
+    if (!raced) return { ...least, ...more, watch };
+    const race = explainRace(this.subject, least.schedule);
+    const damage =
+      this.#shrinkBudget > 0 &&
+      findDamage(this.subject, race.word, {
+        scheduler: () => this.#schedulerNamed(DEFAULT_SCHEDULER),
+        ...(stopped && { stopped }),
+      });
+    if (!damage) return { ...least, ...more, message: race.message, watch, race };
+    const worst = this.#shrunk(damage.failure, damage.watch, stopped);
+    return { ...worst, ...more, foundSteps: damage.failure.steps, watch: damage.watch, race };
+  }
+
+  /** The least failure like `found`, with its schedule as text. */
+  #shrunk(found: Failure, watch: Watch, stopped?: () => boolean): Failure & { readonly text: string } {
+    const executor = new Executor(this.subject, watch);
+    const least = shrink(executor, found, { budget: this.#shrinkBudget, ...(stopped && { stopped }) });
     const packer = new SchedulePacker(least.schedule);
     executor.execute(packer.scheduler);
-    const text = writeScheduleString(packer.packed(this.subject.codeHash));
-    return { ...least, text, execution, foundSteps: found.steps };
+    return { ...least, text: writeScheduleString(packer.packed(this.subject.codeHash, watch)) };
   }
 
   #makeScheduler(): Scheduler {
-    const { scheduler = DEFAULT_SCHEDULER, seed = 1, depth = 3, bound = 2 } = this.#options;
-    const make = schedulers[scheduler];
-    if (!make) throw new UsageError(`scheduler "${scheduler}": expected one of ${Object.keys(schedulers).join(", ")}`);
+    const { scheduler = DEFAULT_SCHEDULER, depth = 3, bound = 2 } = this.#options;
     checkWhole("depth", depth, 1);
     checkWhole("bound", bound, 0);
+    return this.#schedulerNamed(scheduler);
+  }
+
+  #schedulerNamed(name: string): Scheduler {
+    const { seed = 1, depth = 3, bound = 2 } = this.#options;
+    const make = schedulers[name];
+    if (!make) throw new UsageError(`scheduler "${name}": expected one of ${Object.keys(schedulers).join(", ")}`);
     const cpus = this.subject.engine.programs.length;
     return make({ seed, depth, bound, cpus, ...this.#tryOnce(seed) });
   }

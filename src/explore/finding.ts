@@ -5,7 +5,7 @@ import { isViolation } from "./outcome.ts";
 import type { Schedule } from "./schedule.ts";
 
 export interface Finding {
-  /** "I1" to "I12" or a lock's rule, "check", "invariant", "deadlock", "livelock", or "error" for what a thread threw. */
+  /** "I1" to "I12" or a lock's rule, "check", "invariant", "data race", "lock order", "deadlock", "livelock", or "error" for what a thread threw. */
   readonly invariant: string;
   readonly message: string;
 }

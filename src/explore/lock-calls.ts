@@ -1,5 +1,7 @@
 /** Which functions of `src/sync` are a whole operation on a lock, to those who only use it; as the kernel spells them. */
 
+import type { StackFrame } from "./call-stack.ts";
+
 export const LOCK_CALLS: ReadonlyMap<string, string> = new Map([
   ["spinLock", "spin_lock"],
   ["spinTrylock", "spin_trylock"],
@@ -25,12 +27,6 @@ export const LOCK_CALLS: ReadonlyMap<string, string> = new Map([
   ["upWrite", "up_write"],
   ["downgradeWrite", "downgrade_write"],
 ]);
-
-/** A function on a stack, and the file that it is from. */
-export interface StackFrame {
-  readonly name: string;
-  readonly file: string;
-}
 
 /**
  * Index of the outermost lock operation among `frames` (innermost first), -1 without one. A user's own lock may have a

@@ -9,6 +9,7 @@ import { alignUp, hashString } from "../base/bits.ts";
 import { UsageError, Violation } from "../base/errors.ts";
 import { CpuSync } from "../sync/cpu-sync.ts";
 import { lockClassNames } from "../sync/lock-class.ts";
+import { LockOrder, lockOrderFindings } from "../sync/lock-order.ts";
 import { syncCpu } from "../sync/sync-cpu.ts";
 import type { EngineOptions, TimeModel } from "./engine.ts";
 import { isInternalFault, isViolation } from "./outcome.ts";
@@ -31,7 +32,7 @@ export interface Program {
   readonly check?: (words: Int32Array, results: readonly unknown[]) => void;
   /** Names a word in reports. */
   readonly describe?: (word: number) => string;
-  /** The handle of CPU `id`. Default: one over `words` that can use the locks of `oomrace/kernel`. */
+  /** The handle of CPU `id`. Default: one over `words` that can use the locks of `oomrace/kernel`, whose order is checked. */
   readonly cpuOf?: (id: number, port: Port) => Cpu;
   /** Where the CPUs' locks are found, for deadlock reports. Default: that of the default `cpuOf`. */
   readonly sync?: EngineOptions["sync"];
@@ -69,20 +70,27 @@ export function subjectOf(program: Program, options: SubjectOptions = {}): Subje
   const template = arena.slice();
   const base = alignUp(own, CACHE_PAIR);
   const cpus = program.threads.length;
+  const lockOrder = program.cpuOf ? 0 : alignUp(base + cpus * CpuSync.WORDS, CACHE_PAIR);
   const sync = { words: arena, base, stride: CpuSync.WORDS, cpus, classNames: lockClassNames() };
   const { invariants, check, sync: place = program.cpuOf ? undefined : sync } = program;
+  const describe =
+    program.describe ?? ((word) => (word < own ? `words[${word}]` : `own words of CPU ${cpuAt(word, base)}`));
   return {
     words: arena,
     engine: {
       words: arena,
       programs: program.threads,
-      cpuOf: program.cpuOf ?? ((id, port) => syncCpu(arena, base, id, port)),
+      cpuOf: program.cpuOf ?? ((id, port) => ({ ...syncCpu(arena, base, id, port), lockOrder })),
       ...(invariants && { afterStep: () => asViolation("invariant", () => invariants(arena)) }),
       ...(place && { sync: place }),
+      describe,
       ...options,
     },
-    describe: program.describe ?? ((word) => (word < own ? `words[${word}]` : `own words of CPU ${cpuAt(word, base)}`)),
-    check: (results) => asViolation("check", () => check?.(arena, results)),
+    describe,
+    check: (results) => {
+      asViolation("check", () => check?.(arena, results));
+      if (lockOrder > 0) checkLockOrder(arena, lockOrder);
+    },
     codeHash: codeHash(program, arena.length),
     reset: () => arena.set(template),
     hashState: stateHasher(arena, program.state ?? [0, own]),
@@ -101,7 +109,16 @@ function checkProgram({ words, threads, cpuOf }: Program): void {
 }
 
 function ownArena(words: number, cpus: number): Int32Array {
-  return new Int32Array(alignUp(words, CACHE_PAIR) + cpus * CpuSync.WORDS);
+  return new Int32Array(alignUp(alignUp(words, CACHE_PAIR) + cpus * CpuSync.WORDS, CACHE_PAIR) + LockOrder.WORDS);
+}
+
+/**
+ * Of what the lock-order checker found only orders that close a circle of classes: locks of one class may well be taken one
+ * inside the other in an order of their own.
+ */
+function checkLockOrder(words: Int32Array, lockOrder: number): void {
+  const inversion = lockOrderFindings(words, lockOrder).find((finding) => finding.startsWith("inversion"));
+  if (inversion) throw new Violation("lock order", inversion);
 }
 
 function cpuAt(word: number, base: number): number {

@@ -14,6 +14,8 @@ import { MAX_CPUS } from "./schedule.ts";
 export const CPU_READY = 0;
 export const CPU_WAITS = 1;
 export const CPU_ENDED = 2;
+/** In the middle of a step, at a plain access, and cannot go on before another CPU has ended its own. */
+export const CPU_MIDWAY = 3;
 
 /** Words of the pending registers of one CPU: kind, word, operand a, operand b. */
 export const PENDING_WORDS = 4;
@@ -27,7 +29,7 @@ const BYTES_PER_CPU = 8 + 4 * 4 + 4 * PENDING_WORDS;
 
 export class RunState {
   readonly cpus: number;
-  /** CPU_READY, CPU_WAITS or CPU_ENDED. */
+  /** CPU_READY, CPU_WAITS, CPU_ENDED or CPU_MIDWAY. */
   readonly state: Int32Array;
   /** Arena word that a parked CPU waits on. */
   readonly word: Int32Array;
@@ -109,13 +111,14 @@ export class RunState {
     this.version++;
   }
 
-  /** Wakes up to `count` CPUs parked on `word`, in the order in which they parked; returns how many. */
-  wake(word: number, count: number): number {
+  /** Wakes up to `count` CPUs parked on `word`, in the order in which they parked; returns how many. `woke` hears of each. */
+  wake(word: number, count: number, woke?: (cpu: number) => void): number {
     let woken = 0;
     while (woken < count) {
       const first = this.#firstOn(word);
       if (first < 0) break;
       this.#unpark(first, WAIT_WOKEN);
+      woke?.(first);
       woken++;
     }
     return woken;
@@ -135,6 +138,12 @@ export class RunState {
     this.version++;
   }
 
+  /** Whether a CPU in the middle of a step can go on with it. */
+  setMidway(cpu: number, midway: boolean): void {
+    this.state[cpu] = midway ? CPU_MIDWAY : CPU_READY;
+    this.version++;
+  }
+
   isReady(cpu: number): boolean {
     return this.state[cpu] === CPU_READY;
   }
@@ -149,6 +158,7 @@ export class RunState {
     if (cpu >= this.cpus) return `there is no CPU ${cpu}, only ${this.cpus}`;
     if (choice < 0) return this.hasTimer(cpu) ? "" : `CPU ${cpu} has no armed timer`;
     if (this.state[cpu] === CPU_WAITS) return `CPU ${cpu} sleeps on word ${this.word[cpu]}`;
+    if (this.state[cpu] === CPU_MIDWAY) return `CPU ${cpu} waits in the middle of a step for another CPU's`;
     return this.state[cpu] === CPU_ENDED ? `CPU ${cpu} has finished` : "";
   }
 

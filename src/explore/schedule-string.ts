@@ -4,22 +4,28 @@
  *     version (1 byte), code hash (4 bytes, little-endian), steps (varint), then for each step at which the choice was
  *     not option 0 of several (see `options`): the steps with a choice since the last such step (varint), the option (varint)
  *
+ * Version 2 has before the steps what was watched: 1 if data races were looked for (varint), how many words' plain accesses
+ * were scheduling points (varint), and these words, ascending (a varint each, from the one before).
+ *
  * Steps at which only one party could go on take no room, nor do those at which the CPU at hand went on. So a shrunk
  * schedule takes some two bytes for each switch.
  */
 
 import { UsageError } from "../base/errors.ts";
-import { watching } from "./executor.ts";
+import { type Watch, watching } from "./executor.ts";
 import { optionAt, optionCount, optionOf } from "./options.ts";
 import type { Schedule } from "./schedule.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { fixedScheduler } from "./schedulers/fixed.ts";
 
 const VERSION = 1;
+const VERSION_WATCHED = 2;
 
 export interface PackedSchedule {
   /** Of the code that it was recorded from. */
   readonly codeHash: number;
+  /** What it was recorded under, when that was anything. */
+  readonly watch?: Watch;
   readonly steps: number;
   /** Flat: steps with a choice that took option 0, then the option that the next one took; and so on. */
   readonly switches: readonly number[];
@@ -44,8 +50,9 @@ export class SchedulePacker {
     });
   }
 
-  packed(codeHash: number): PackedSchedule {
-    return { codeHash, steps: this.#steps, switches: this.#switches };
+  packed(codeHash: number, watch: Watch = {}): PackedSchedule {
+    const watched = watch.races === true || watch.points !== undefined;
+    return { codeHash, ...(watched && { watch }), steps: this.#steps, switches: this.#switches };
   }
 }
 
@@ -80,9 +87,10 @@ export function packedScheduler({ steps, switches }: PackedSchedule, goOn = fals
   };
 }
 
-export function writeScheduleString({ codeHash, steps, switches }: PackedSchedule): string {
-  const bytes = [VERSION];
+export function writeScheduleString({ codeHash, watch, steps, switches }: PackedSchedule): string {
+  const bytes = [watch ? VERSION_WATCHED : VERSION];
   for (let shift = 0; shift < 32; shift += 8) bytes.push((codeHash >>> shift) & 0xff);
+  if (watch) for (const value of watchNumbers(watch)) pushVarint(bytes, value);
   for (const value of [steps, ...switches]) pushVarint(bytes, value);
   return Buffer.from(bytes).toString("base64url");
 }
@@ -91,10 +99,31 @@ export function writeScheduleString({ codeHash, steps, switches }: PackedSchedul
 export function readScheduleString(text: string): PackedSchedule {
   const bytes = Buffer.from(text, "base64url");
   if (!/^[\w-]+$/.test(text) || bytes.length < 6) throw bad("expected base64url, 8 characters or more", text);
-  if (bytes[0] !== VERSION) throw bad(`expected version ${VERSION}, got ${bytes[0]}`, text);
-  const [steps, ...switches] = varints(bytes.subarray(5), text);
+  const watched = bytes[0] === VERSION_WATCHED;
+  if (bytes[0] !== VERSION && !watched) {
+    throw bad(`expected version ${VERSION} or ${VERSION_WATCHED}, got ${bytes[0]}`, text);
+  }
+  const numbers = varints(bytes.subarray(5), text);
+  const watch = watched ? takeWatch(numbers, text) : undefined;
+  const [steps, ...switches] = numbers;
   if (steps === undefined || switches.length % 2 !== 0) throw bad("it ends too early", text);
-  return { codeHash: bytes.readInt32LE(1), steps, switches };
+  return { codeHash: bytes.readInt32LE(1), ...(watch && { watch }), steps, switches };
+}
+
+function watchNumbers({ races = false, points = [] }: Watch): number[] {
+  return [races ? 1 : 0, points.length, ...points.map((word, i) => word - (i > 0 ? (points[i - 1] as number) : 0))];
+}
+
+/** Takes what `watchNumbers` made off the front of `numbers`. */
+function takeWatch(numbers: number[], text: string): Watch {
+  const [races, count] = numbers.splice(0, 2);
+  if (count === undefined || count > numbers.length) throw bad("it ends too early", text);
+  let word = 0;
+  const points = numbers.splice(0, count).map((distance) => {
+    word += distance;
+    return word;
+  });
+  return { ...(races === 1 && { races: true }), ...(points.length > 0 && { points }) };
 }
 
 function pushVarint(bytes: number[], value: number): void {

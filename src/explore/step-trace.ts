@@ -2,14 +2,14 @@
 
 import { OP_NAMES, OP_NONE } from "../arena/mem.ts";
 import { InternalFault } from "../base/errors.ts";
-import { Executor, watching } from "./executor.ts";
+import { programStack } from "./call-stack.ts";
+import { Executor, type Watch, watching } from "./executor.ts";
 import type { Finding } from "./finding.ts";
-import { lockCallIn, type StackFrame } from "./lock-calls.ts";
+import { lockCallIn } from "./lock-calls.ts";
 import type { Subject } from "./program.ts";
 import { PENDING_WORDS } from "./run-state.ts";
 import type { Schedule } from "./schedule.ts";
 import { fixedScheduler } from "./schedulers/fixed.ts";
-import { SEAM_NAMES } from "./stepped-port.ts";
 
 export interface TracedStep {
   readonly step: number;
@@ -40,28 +40,21 @@ export interface StepTrace {
   readonly finding: Finding | undefined;
 }
 
-/** Two for each function. */
-const MAX_FRAMES = 128;
-
 type Draft = { -readonly [K in keyof TracedStep]: TracedStep[K] };
 
-/** Runs `schedule` once more and writes down every step. */
-export function traceSchedule(subject: Subject, schedule: Schedule): StepTrace {
+/** Runs `schedule` once more, under the watch that it was found with, and writes down every step. */
+export function traceSchedule(subject: Subject, schedule: Schedule, watch: Watch = {}): StepTrace {
   const steps: Draft[] = [];
   const { words } = subject;
-  const executor = new Executor(subject, noteStack);
+  const executor = new Executor(subject, { ...watch, onOperation: noteStack });
   const { state } = executor.engine;
   let current: Draft | undefined;
 
   function noteStack(): void {
     if (!current) return;
-    const { stackTraceLimit } = Error;
-    Error.stackTraceLimit = MAX_FRAMES;
-    const stack = new Error().stack ?? "";
-    Error.stackTraceLimit = stackTraceLimit;
-    const frames = functionsOf(stack);
+    const { frames, seam } = programStack();
     current.functions = frames.map(({ name }) => name);
-    current.lockCall = lockCallIn(frames, seamFileOf(stack));
+    current.lockCall = lockCallIn(frames, seam);
   }
 
   /** What the step before did is in memory by now. */
@@ -99,27 +92,4 @@ export function traceSchedule(subject: Subject, schedule: Schedule): StepTrace {
   if (steps.length !== schedule.length)
     throw new InternalFault("traceSchedule: the schedule was not followed to its end");
   return { steps, finding };
-}
-
-const FRAME = /^\s*at (?:async )?(?:[\w$]+\.)*([\w$]+) \((.*):\d+:\d+\)$/;
-
-/**
- * Generator functions of a stack, innermost first, without the seam's. V8 prints the frame of a generator and below it its
- * own `next`.
- */
-function functionsOf(stack: string): StackFrame[] {
-  const lines = stack.split("\n");
-  const frames: StackFrame[] = [];
-  for (let i = 0; i + 1 < lines.length; i++) {
-    if (!/\.next \(<anonymous>\)$/.test(lines[i + 1] as string)) continue;
-    const [, name, file] = FRAME.exec(lines[i] as string) ?? [];
-    if (name !== undefined && file !== undefined && !SEAM_NAMES.has(name)) frames.push({ name, file });
-  }
-  return frames;
-}
-
-/** The file of `proceed`, which is on every stack that this is asked of. */
-function seamFileOf(stack: string): string {
-  const line = stack.split("\n").find((frame) => /^\s*at proceed /.test(frame)) ?? "";
-  return FRAME.exec(line)?.[2] ?? "";
 }

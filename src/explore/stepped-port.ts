@@ -1,9 +1,10 @@
 /** The port of a CPU in the interleaved engine, and its check that a step does exactly one shared operation. */
 
-import type { Port } from "../arena/cpu.ts";
+import type { PlainWatch, Port } from "../arena/cpu.ts";
 import * as seam from "../arena/mem.ts";
 import { InternalFault } from "../base/errors.ts";
-import type { RunState } from "./run-state.ts";
+import type { RaceDetector } from "./race-detector.ts";
+import { PENDING_WORDS, type RunState } from "./run-state.ts";
 
 /** What the engine allows in the step at hand. */
 export interface Grant {
@@ -13,17 +14,30 @@ export interface Grant {
   allowed: number;
 }
 
-/** `onOperation` hears of each operation before it is done. */
-export function steppedPort(run: RunState, cpu: number, grant: Grant, onOperation?: (cpu: number) => void): Port {
+export interface SteppedPortOptions {
+  /** The arena. */
+  readonly words: Int32Array;
+  /** Hears of each operation before it is done. */
+  readonly onOperation?: (cpu: number) => void;
+  readonly races?: RaceDetector;
+  /** Hears of plain accesses. */
+  readonly plain?: PlainWatch;
+}
+
+export function steppedPort(run: RunState, cpu: number, grant: Grant, options: SteppedPortOptions): Port {
+  const { words, onOperation, races, plain } = options;
   return {
     ...run.portOf(cpu),
+    plain,
     gate: () => {},
     granted: () => {
       grant.done++;
       if (grant.done > grant.allowed) throw missedPoint(cpu, grant);
       onOperation?.(cpu);
+      races?.operation(cpu, words, run.pending, cpu * PENDING_WORDS);
     },
     park: (word, timeoutUs) => run.park(cpu, word, timeoutUs),
+    ...(races && { wake: (word, count) => run.wake(word, count, (woken) => races.woke(cpu, woken)) }),
   };
 }
 

@@ -87,18 +87,23 @@ function circleFrom(locks: readonly CpuLocks[], start: number, cpu: number, path
   return undefined;
 }
 
-function describeLock(lock: HeldLock): string {
-  return `${lock.className}${lock.read ? " (read)" : ""} at word ${lock.lock}`;
+/** What a program calls its words; for reports that know none better. */
+export function wordNumber(word: number): string {
+  return `word ${word}`;
+}
+
+function describeLock(lock: HeldLock, describe: (word: number) => string): string {
+  return `${lock.className}${lock.read ? " (read)" : ""} at ${describe(lock.lock)}`;
 }
 
 /** What a CPU waits for and holds: "awaits ptl at word 96, held by CPU 1; holds mmapLock at word 64". */
-export function describeLocks(cpu: CpuLocks): string {
+export function describeLocks(cpu: CpuLocks, describe = wordNumber): string {
   const parts: string[] = [];
   if (cpu.awaited) {
     const by = cpu.holders.length > 0 ? `held by CPU ${cpu.holders.join(" and ")}` : "holder unknown";
-    parts.push(`awaits ${describeLock(cpu.awaited)}, ${by}`);
+    parts.push(`awaits ${describeLock(cpu.awaited, describe)}, ${by}`);
   }
-  if (cpu.held.length > 0) parts.push(`holds ${cpu.held.map(describeLock).join(", ")}`);
+  if (cpu.held.length > 0) parts.push(`holds ${cpu.held.map((lock) => describeLock(lock, describe)).join(", ")}`);
   return parts.join("; ");
 }
 

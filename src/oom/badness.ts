@@ -1,7 +1,7 @@
 /** How much killing a process would help (mm/oom_kill.c: oom_badness, oom_unkillable_task; v4.6 to v6.18). */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, load } from "../arena/mem.ts";
+import { atomicLoad, load, racyLoad } from "../arena/mem.ts";
 import { mmFlagSet } from "../mm/mm.ts";
 import {
   MM_ANONPAGES,
@@ -80,7 +80,7 @@ function* mmPoints(cpu: Cpu, task: number, mm: number, totalpages: number, rules
 
 /** `in_vfork`; asks for tasklist_lock only where there is something to ask. */
 function* borrowsItsMm(cpu: Cpu, task: number): Steps<boolean> {
-  if (load(cpu, task + Task.vforkDone) === 0) return false;
+  if (racyLoad(cpu, task + Task.vforkDone) === 0) return false;
   yield* tasklistReadLock(cpu);
   const borrows = yield* inVfork(cpu, task);
   yield* tasklistReadUnlock(cpu);

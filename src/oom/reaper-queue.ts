@@ -7,7 +7,18 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, atomicStore, fetchAdd, fetchOr, futexWake, load, NO_TIMEOUT, nowUs, store } from "../arena/mem.ts";
+import {
+  atomicLoad,
+  atomicStore,
+  fetchAdd,
+  fetchOr,
+  futexWake,
+  load,
+  NO_TIMEOUT,
+  nowUs,
+  racyLoad,
+  store,
+} from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { mmFlagSet } from "../mm/mm.ts";
 import { MMF_OOM_REAP_QUEUED, MMF_OOM_SKIP, Mm } from "../mm/mm-struct.ts";
@@ -90,7 +101,7 @@ function pushFront(cpu: Cpu, task: number): void {
   const list = cpu.machine + OomGlobals.oomReaperList;
   store(cpu, task + Task.oomReaperNext, load(cpu, list));
   store(cpu, list, task);
-  trace(cpu, WAKE_REAPER, load(cpu, task + Task.pid), 0);
+  trace(cpu, WAKE_REAPER, racyLoad(cpu, task + Task.pid), 0);
 }
 
 /** The first task of the list, 0 for none. */

@@ -1,7 +1,7 @@
 /** The reaper kthread's work on one victim (mm/oom_kill.c: oom_reap_task, v6.18). */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, load, nowNs } from "../arena/mem.ts";
+import { atomicLoad, nowNs, racyLoad } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { CpuMm, stamp } from "../mm/cpu-mm.ts";
 import { mmFlagSet, setMmFlag } from "../mm/mm.ts";
@@ -33,7 +33,7 @@ export function* oomReapTask(cpu: Cpu, task: number, protocol: Protocol, order: 
     yield* sleepUs(cpu, protocol.reaperDelayUs);
     if (yield* mmFlagSet(cpu, mm, MMF_OOM_SKIP)) return 0;
   }
-  trace(cpu, WAKE_REAPER, load(cpu, task + Task.pid), 0);
+  trace(cpu, WAKE_REAPER, racyLoad(cpu, task + Task.pid), 0);
   return yield* reapVictim(cpu, mm, protocol, order);
 }
 

@@ -16,7 +16,8 @@ export function renderExploration(
   options: ExplorationTextOptions = {},
 ): string {
   const { violation, scheduler, seed, time, maxSteps } = exploration;
-  if (!violation) return renderStopped({ ...exploration, timeModel: time, bound: maxSteps, interrupted: false });
+  if (!violation)
+    return renderStopped({ ...exploration, timeModel: time, bound: maxSteps, interrupted: false, gcShare: null });
   const { message, execution, steps, preemptions, schedule } = violation;
   const trace = traceSchedule(subjectOf(program, { maxSteps, time }), schedule);
   const titles = program.threads.map(({ name }, cpu) => (name === "" ? `CPU ${cpu}` : `CPU ${cpu}: ${name}`));

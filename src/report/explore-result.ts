@@ -35,6 +35,8 @@ export interface ExploreResult extends ExploredCase {
   /** Share of that spent collecting garbage; null when several threads explored. */
   readonly gcShare: number | null;
   readonly finalStates: number;
+  /** Data races were looked for. */
+  readonly races: boolean;
   /** Every execution was run. */
   readonly complete: boolean;
   /** Ctrl-C ended it. */
@@ -46,6 +48,10 @@ export interface ExploreResult extends ExploredCase {
 export interface ViolationRecord {
   readonly invariant: string;
   readonly message: string;
+  /** The data race that it comes of, in words; null when no race was found first. */
+  readonly race: string | null;
+  /** Worker threads can follow the schedule. */
+  readonly forceable: boolean;
   /** For `oomrace replay`. */
   readonly schedule: string;
   readonly steps: number;
@@ -78,6 +84,7 @@ export function buildExploreResult(
     seconds: exploration.seconds,
     gcShare: more.gcShare,
     finalStates: exploration.finalStates,
+    races: exploration.races,
     complete: exploration.complete,
     interrupted: more.interrupted,
     claim: exploration.claim,
@@ -86,6 +93,8 @@ export function buildExploreResult(
         ? {
             invariant: violation.invariant,
             message: violation.message,
+            race: violation.race?.message ?? null,
+            forceable: !violation.watch.races && !violation.watch.points,
             steps: violation.steps,
             preemptions: violation.preemptions,
             execution: violation.execution,

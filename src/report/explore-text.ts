@@ -16,6 +16,8 @@ type Tried = Pick<
   | "scheduler"
   | "seed"
   | "timeModel"
+  | "gcShare"
+  | "races"
 >;
 
 /** With `mermaid` the violation is drawn as a Mermaid sequence diagram. */
@@ -26,16 +28,17 @@ export function renderExplore(result: ExploreResult, mermaid = false): string {
 }
 
 function renderViolation(result: ExploreResult, violation: ViolationRecord, mermaid: boolean): string {
-  const { message, steps, preemptions, foundSteps, execution, shrinkSeconds, schedule } = violation;
+  const { message, steps, preemptions, foundSteps, execution, shrinkSeconds, schedule, race, forceable } = violation;
   return [
     `VIOLATION ${message}`,
     `  execution ${formatCount(execution + 1)} of ${scheduling(result)}, after ${seconds(result.seconds)}`,
     `  ${formatCounted(steps, "step")}, ${formatCounted(preemptions, "preemption")} (found with ${formatCount(foundSteps)} steps, shrunk in ${seconds(shrinkSeconds)})`,
+    ...(race === null || race === message ? [] : ["", `it comes of a ${race.replaceAll("\n", "\n  ")}`]),
     "",
     mermaid ? violation.mermaid : violation.diagram,
     "",
     `again, step by step: oomrace replay ${schedule}`,
-    `on real threads:     oomrace replay --engine forced ${schedule}`,
+    ...(forceable ? [`on real threads:     oomrace replay --engine forced ${schedule}`] : []),
   ].join("\n");
 }
 
@@ -50,6 +53,7 @@ export function renderStopped(result: Tried): string {
     why,
     `  ${tried}`,
     ...(claim === null ? [] : [`  ${claim}`]),
+    ...(result.races ? [] : ["  data races were not looked for"]),
     `  an execution of ${formatCount(result.bound)} steps would count as livelock`,
   ].join("\n");
 }
@@ -58,7 +62,7 @@ function scheduling({ scheduler, seed, timeModel }: Pick<ExploreResult, "schedul
   return `${scheduler}, seed ${seed}, timers ${timeModel}`;
 }
 
-function garbage({ gcShare }: ExploreResult): string {
+function garbage({ gcShare }: Pick<ExploreResult, "gcShare">): string {
   return gcShare === null ? "" : ` (${formatShare(gcShare)} of it garbage collection)`;
 }
 

@@ -13,7 +13,7 @@ import type { PlainRecord } from "./messages.ts";
  */
 export async function forceCase(variant: CaseVariant, schedule: Schedule): Promise<Finding | undefined> {
   const program = programOf(variant);
-  const { words, roles, sync } = program;
+  const { words, roles, sync, describe } = program;
   const crew = new ForcedCrew({ worker: workerUrl("forced"), cpus: roles.length });
   try {
     const outcome = await crew.run({
@@ -22,6 +22,7 @@ export async function forceCase(variant: CaseVariant, schedule: Schedule): Promi
       programs: roles.map(({ role, params }) => ({ role, params: params as PlainRecord })),
       schedule,
       ...(sync && { sync }),
+      ...(describe && { describe }),
     });
     const finding = findingOf(outcome);
     if (finding) return finding;

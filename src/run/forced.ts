@@ -41,6 +41,8 @@ export interface ForcedRun {
   readonly continueTo?: number;
   /** For the deadlock report. */
   readonly sync?: SyncPlace;
+  /** Names words in it. Default: by number. */
+  readonly describe?: (word: number) => string;
   /** Stalled time after which a turn counts as hung, in milliseconds. */
   readonly hangMs?: number;
 }
@@ -75,7 +77,7 @@ export class ForcedCrew {
     for (const request of requests) request.catch(() => table.stop(TURNS_STOPPED));
     table.pass();
     const replies = await this.#settle(table, requests, run.hangMs ?? DEFAULT_TURN_HANG_MS);
-    return endingOf(table, replies, run.sync);
+    return endingOf(table, replies, run);
   }
 
   /** Ends the workers, whatever they are doing. */
@@ -117,7 +119,7 @@ export class ForcedCrew {
 function endingOf(
   table: TurnTable,
   replies: readonly PromiseSettledResult<CpuReply>[],
-  sync: SyncPlace | undefined,
+  { sync, describe }: ForcedRun,
 ): Outcome {
   const { status, steps, schedule } = table;
   const end = { steps, schedule, timeNs: table.run.clock[0] as number };
@@ -126,7 +128,7 @@ function endingOf(
     case TURNS_FINISHED:
       return { state: "finished", results: replies.map(resultOf), ...end };
     case TURNS_DEADLOCK:
-      return { state: "deadlock", report: deadlockReport(table.run, sync), ...end };
+      return { state: "deadlock", report: deadlockReport(table.run, sync, describe), ...end };
     case TURNS_LIVELOCK:
       return { state: "livelock", bound: steps, ...end };
     case TURNS_FAILED:

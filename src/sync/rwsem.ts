@@ -10,7 +10,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { cmpxchg, fetchAdd, hint, load } from "../arena/mem.ts";
+import { cmpxchg, fetchAdd, hint, racyLoad } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import {
   afterAcquire,
@@ -148,7 +148,7 @@ export function* downWriteTrylock(cpu: Cpu, sem: number, cls: number): Steps<boo
 /** `up_write`: the caller holds it for writing. */
 export function* upWrite(cpu: Cpu, sem: number, cls: number): Steps<void> {
   if (CHECKED) beforeRelease(cpu, sem, cls);
-  if (load(cpu, sem + Rwsem.owner) !== writerOwner(cpu)) notWriter("upWrite", cpu);
+  if (racyLoad(cpu, sem + Rwsem.owner) !== writerOwner(cpu)) notWriter("upWrite", cpu);
   noteReleased(cpu, cls);
   yield* hint(cpu, sem + Rwsem.owner, 0, 0);
   const old = yield* fetchAdd(cpu, sem + Rwsem.count, -RWSEM_WRITER_LOCKED);
@@ -158,7 +158,7 @@ export function* upWrite(cpu: Cpu, sem: number, cls: number): Steps<void> {
 /** `downgrade_write`: a writer becomes a reader without letting another writer in, and queued readers may join. */
 export function* downgradeWrite(cpu: Cpu, sem: number, cls: number): Steps<void> {
   if (CHECKED) afterDowngrade(cpu, sem, cls);
-  if (load(cpu, sem + Rwsem.owner) !== writerOwner(cpu)) notWriter("downgradeWrite", cpu);
+  if (racyLoad(cpu, sem + Rwsem.owner) !== writerOwner(cpu)) notWriter("downgradeWrite", cpu);
   const old = yield* fetchAdd(cpu, sem + Rwsem.count, RWSEM_READER_BIAS - RWSEM_WRITER_LOCKED);
   yield* setReaderOwned(cpu, sem, cpu.id);
   if ((old & RWSEM_FLAG_WAITERS) === 0) return;

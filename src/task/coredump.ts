@@ -5,7 +5,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, cmpxchg, fetchAnd, fetchOr, load, NO_TIMEOUT } from "../arena/mem.ts";
+import { atomicLoad, cmpxchg, fetchAnd, fetchOr, load, NO_TIMEOUT, racyLoad } from "../arena/mem.ts";
 import { mmapReadLock, mmapReadUnlock } from "../mm/mmap-lock.ts";
 import { lockClass } from "../sync/lock-class.ts";
 import { fatalSignalPending, sendSigkill } from "../sync/park.ts";
@@ -87,7 +87,7 @@ export function* killSiblings(cpu: Cpu, task: number): Steps<void> {
   for (let index = 0; index < taskCount(cpu); index++) {
     const thread = taskAt(cpu, index);
     if (thread === task || !isSibling(cpu, thread, task)) continue;
-    const where = load(cpu, thread + Task.cpu);
+    const where = racyLoad(cpu, thread + Task.cpu);
     if (where !== NO_CPU) yield* sendSigkill(cpu, where);
   }
   yield* tasklistReadUnlock(cpu);

@@ -4,7 +4,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicStore, fetchAdd, fetchAnd, fetchOr, futexWake, load, store } from "../arena/mem.ts";
+import { atomicStore, fetchAdd, fetchAnd, fetchOr, futexWake, load, racyLoad, store } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { mmdrop, mmgrab, mmput } from "../mm/mm.ts";
 import { mmapReadLock, mmapReadUnlock } from "../mm/mmap-lock.ts";
@@ -84,7 +84,7 @@ function* exitMmRelease(cpu: Cpu, task: number, mm: number): Steps<void> {
 
 /** `complete_vfork_done`. The glance needs no lock: the word is set before the task runs, and then only cleared. */
 export function* completeVforkDone(cpu: Cpu, task: number): Steps<void> {
-  if (load(cpu, task + Task.vforkDone) === 0) return;
+  if (racyLoad(cpu, task + Task.vforkDone) === 0) return;
   yield* spinLock(cpu, task + Task.allocLock, ALLOC_LOCK);
   const done = load(cpu, task + Task.vforkDone);
   store(cpu, task + Task.vforkDone, 0);

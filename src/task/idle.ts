@@ -1,7 +1,7 @@
 /** Handing tasks to CPUs (kernel/sched/core.c: wake_up_new_task; v6.18), as far as a machine with a task per CPU needs it. */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { futexWait, futexWake, load, NO_TIMEOUT, xchg } from "../arena/mem.ts";
+import { futexWait, futexWake, load, NO_TIMEOUT, racyLoad, xchg } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
 import { tlbActivate } from "../mm/tlb.ts";
 import { CPU_PARKED, CPU_RUNNING, CpuSync, SIGKILL_BIT } from "../sync/cpu-sync.ts";
@@ -30,7 +30,7 @@ export function* cpuIdle(cpu: Cpu): Steps<number> {
   // Signals go to CPUs, by those who hold the list for reading: under the write lock none is on its way to the last task.
   yield* tasklistWriteLock(cpu);
   switchTo(cpu, task);
-  const killed = (load(cpu, signalOf(cpu, task) + Signal.flags) & SIGNAL_GROUP_EXIT) !== 0;
+  const killed = (racyLoad(cpu, signalOf(cpu, task) + Signal.flags) & SIGNAL_GROUP_EXIT) !== 0;
   yield* xchg(cpu, cpu.sync + CpuSync.signal, killed ? SIGKILL_BIT : 0);
   yield* tasklistWriteUnlock(cpu);
   const mm = load(cpu, task + Task.mm);

@@ -4,7 +4,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, fetchOr, load, store } from "../arena/mem.ts";
+import { atomicLoad, fetchOr, load, racyLoad, store } from "../arena/mem.ts";
 import { CACHE_PAIR, struct } from "../arena/struct.ts";
 import { assert } from "../base/assert.ts";
 import { MmGlobals } from "../mm/globals.ts";
@@ -287,13 +287,14 @@ export function* killTask(cpu: Cpu, task: number): Steps<void> {
     traceWords(cpu, SIGNAL_GENERATE, [SIGKILL, ...taskCommWords(cpu, task), load(cpu, task + Task.pid)]);
   }
   const signal = signalOf(cpu, task);
-  if ((load(cpu, signal + Signal.flags) & SIGNAL_UNKILLABLE) !== 0) return;
+  // This bit never changes.
+  if ((racyLoad(cpu, signal + Signal.flags) & SIGNAL_UNKILLABLE) !== 0) return;
   yield* fetchOr(cpu, signal + Signal.flags, SIGNAL_GROUP_EXIT);
   yield* tasklistReadLock(cpu);
   for (let index = 0; index < taskCount(cpu); index++) {
     const thread = taskAt(cpu, index);
     if (load(cpu, thread + Task.pid) === 0 || signalOf(cpu, thread) !== signal) continue;
-    const where = load(cpu, thread + Task.cpu);
+    const where = racyLoad(cpu, thread + Task.cpu);
     if (where !== NO_CPU) yield* sendSigkill(cpu, where);
   }
   yield* tasklistReadUnlock(cpu);
@@ -324,7 +325,8 @@ function* exiting(cpu: Cpu, task: number): Steps<boolean> {
   const flags = yield* atomicLoad(cpu, signal + Signal.flags);
   if ((flags & SIGNAL_GROUP_COREDUMP) !== 0) return false;
   if ((flags & SIGNAL_GROUP_EXIT) !== 0) return true;
-  if (load(cpu, signal + Signal.nrThreads) > 1) return false;
+  // thread_group_empty: threads come and go as one looks.
+  if (racyLoad(cpu, signal + Signal.nrThreads) > 1) return false;
   return ((yield* atomicLoad(cpu, task + Task.flags)) & PF_EXITING) !== 0;
 }
 

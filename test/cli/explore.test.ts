@@ -24,10 +24,14 @@ test.concurrent("explore --json -: JSON alone, by its schema; stopped is no viol
   expect(result.violation?.invariant).toBe("I2");
   expect(result).toMatchObject({ protocol: "v6.1-no-pte-lock", order: "forward", jobs: 1 });
   expect(result.gcShare).toBeLessThan(1);
+  expect([result.races, result.violation?.forceable]).toEqual([true, true]);
+  expect(result.violation?.race).toMatch(/^data race: tables\[\d\]\.entries\[\d+\]: CPU/);
   const limits = ["--fixed", "--executions", "50"];
   const stopped = await oomrace("explore", "B30", ...limits, "--json", "-");
   expect(stopped.code).toBe(0);
   expect(schemaErrors("explore", JSON.parse(stopped.stdout))).toBeNull();
+  const unwatched = await oomrace("explore", "B30", ...limits, "--no-races");
+  expect(unwatched.stdout).toContain("data races were not looked for");
   const required = await oomrace("explore", "B30", ...limits, "--require", "complete");
   expect(required.code).toBe(4);
   expect(required.stdout).toMatch(/\(\d+\.\d % of it garbage collection\)/);
@@ -62,6 +66,10 @@ test.concurrent.each([
   [["explore", "B1", "--jobs", "0"], "--jobs 0: expected a whole number from 1 to 256"],
   [["explore", "B1", "--jobs", "2", "--scheduler", "dfs"], "explore: jobs: dfs goes on from where it was"],
   [["replay", "B1"], 'schedule "B1": expected CASE:..., as `oomrace explore` prints it'],
+  [
+    ["replay", "--engine", "forced", "B1:AgAAAAABAAM"],
+    "--engine forced: the schedule is of plain accesses, expected one of scheduling points alone",
+  ],
   [["replay", "B1:AQAAAAAD"], "schedule: recorded from other code, expected one from this build"],
 ])("%j is refused in one line", async (args, message) => {
   const { code, stdout, stderr } = await oomrace(...args);

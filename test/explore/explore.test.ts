@@ -36,7 +36,7 @@ describe("what counts as a failure", () => {
   test("nobody can go on: a wake-up that was lost between the look and the sleep", () => {
     const { violation } = explore(sleeper(false));
     expect(violation).toMatchObject({ invariant: "deadlock", preemptions: 1 });
-    expect(violation?.message).toContain("CPU 0 sleeps on word 1 while it holds 0");
+    expect(violation?.message).toContain("CPU 0 sleeps on words[1] while it holds 0");
     expect(explore(sleeper(true), { scheduler: "dfs", bound: 9 })).toMatchObject({ complete: true });
   });
 

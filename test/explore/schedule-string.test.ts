@@ -29,11 +29,16 @@ test("any schedule comes back from its string, choice for choice", () => {
   );
 });
 
-test("numbers of any size survive", () => {
+test("numbers of any size survive, and what was watched", () => {
   const number = fc.integer({ min: 0, max: 0x7fff_ffff });
+  const points = fc.uniqueArray(number, { minLength: 1 }).map((words) => words.sort((a, b) => a - b));
+  const watches = fc.oneof(
+    fc.constantFrom(undefined, { races: true }),
+    points.map((some) => ({ points: some })),
+  );
   fc.assert(
-    fc.property(fc.integer(), number, fc.array(fc.tuple(number, number)), (codeHash, steps, pairs) => {
-      const packed = { codeHash, steps, switches: pairs.flat() };
+    fc.property(fc.integer(), number, fc.array(fc.tuple(number, number)), watches, (codeHash, steps, pairs, watch) => {
+      const packed = { codeHash, ...(watch && { watch }), steps, switches: pairs.flat() };
       expect(readScheduleString(writeScheduleString(packed))).toEqual(packed);
     }),
   );
@@ -63,7 +68,9 @@ test.each([
   ["", "expected base64url"],
   ["!?", "expected base64url"],
   ["AQ", "expected base64url"],
-  ["AgAAAAAB", "expected version 1, got 2"],
+  ["AwAAAAAB", "expected version 1 or 2, got 3"],
+  ["AgAAAAAA", "it ends too early"],
+  ["AgAAAAABBQE", "it ends too early"],
   ["AQAAAACA", "it ends too early"],
 ])("refuses %j", (text, message) => {
   const read = () => readScheduleString(text);
