@@ -9,6 +9,8 @@ import type { Scheduler, StepView } from "./scheduler.ts";
 export class Executor {
   readonly subject: Subject;
   readonly engine: Engine;
+  /** The scheduler ended the last execution before its programs did. */
+  ended = false;
 
   /** `onOperation`: see EngineOptions. */
   constructor(subject: Subject, onOperation?: (cpu: number) => void) {
@@ -20,6 +22,7 @@ export class Executor {
   execute(scheduler: Scheduler, execution = 0): Finding | undefined {
     this.subject.reset();
     const ending = this.engine.execute(scheduler, execution);
+    this.ended = ending.state === "ended";
     if (ending.state !== "finished") return findingOf(ending);
     return findingBy(() => this.subject.check(ending.results));
   }

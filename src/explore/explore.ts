@@ -51,6 +51,8 @@ export interface Exploration {
   /** Real seconds, shrinking apart. */
   readonly seconds: number;
   readonly shrinkSeconds: number;
+  /** Executions that the scheduler broke off because another one stands for them; not among `executions`. */
+  readonly cutShort: number;
   /** Different final states that were seen; a lower bound from `StateSet.LIMIT` on. */
   readonly finalStates: number;
   /** Every execution that there is was run. */
@@ -103,6 +105,7 @@ export class Explorer {
   readonly #scheduler: Scheduler;
   readonly #states = new StateSet();
   #executions = 0;
+  #cutShort = 0;
   #steps = 0;
   #ms = 0;
   #exhausted = false;
@@ -143,9 +146,10 @@ export class Explorer {
       time,
       maxSteps,
       claim: this.#scheduler.claim ?? null,
-      executions: this.#executions,
+      executions: this.#executions - this.#cutShort,
       steps: this.#steps,
       seconds: this.#ms / 1000,
+      cutShort: this.#cutShort,
       shrinkSeconds: violation ? (performance.now() - began) / 1000 : 0,
       finalStates: this.#states.size,
       complete: this.#exhausted && this.#scheduler.complete === true && !violation,
@@ -167,7 +171,8 @@ export class Explorer {
     const audited = execution < AUDIT_FIRST || execution % AUDIT_EVERY === 0;
     const finding = audited ? this.#executeTwice(execution) : this.#executor.execute(this.#scheduler, execution);
     this.#steps += this.#executor.engine.steps;
-    if (finding) this.#failed = { finding, execution, schedule: this.#executor.engine.takeSchedule() };
+    if (this.#executor.ended) this.#cutShort++;
+    else if (finding) this.#failed = { finding, execution, schedule: this.#executor.engine.takeSchedule() };
     else this.#states.add(this.subject.words, this.subject.state);
     if (this.#scheduler.next?.() === false) this.#exhausted = true;
   }

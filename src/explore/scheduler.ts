@@ -18,6 +18,8 @@ export interface StepView {
   /** CPUs whose timer may fire: the first `timerCount` elements, ascending. */
   readonly timers: Int32Array;
   readonly timerCount: number;
+  /** A timer may fire only when none that is armed has an earlier deadline. */
+  readonly timersInOrder: boolean;
   /** Run states, waits, deadlines, clock, and the pending registers of all CPUs. */
   readonly run: RunState;
   /** The arena. */
