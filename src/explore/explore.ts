@@ -31,6 +31,8 @@ export interface ExploreOptions {
   readonly depth?: number;
   /** dfs: preemptions of an execution at most. Default 2. */
   readonly bound?: number;
+  /** dpor: times in a row that a thread may spend the budget of a spin on a word that nobody changes. Default 1. */
+  readonly spins?: number;
   /** Steps after which an execution counts as livelock. Default DEFAULT_MAX_STEPS. */
   readonly maxSteps?: number;
   readonly time?: TimeModel;
@@ -211,13 +213,14 @@ export class Explorer {
   }
 
   #makeScheduler(): Scheduler {
-    const { scheduler = DEFAULT_SCHEDULER, seed = 1, depth = 3, bound = 2 } = this.#options;
+    const { scheduler = DEFAULT_SCHEDULER, seed = 1, depth = 3, bound = 2, spins = 1 } = this.#options;
     const make = schedulers[scheduler];
     if (!make) throw new UsageError(`scheduler "${scheduler}": expected one of ${Object.keys(schedulers).join(", ")}`);
     checkWhole("depth", depth, 1);
     checkWhole("bound", bound, 0);
+    checkWhole("spins", spins, 1);
     const cpus = this.subject.engine.programs.length;
-    return make({ seed, depth, bound, cpus, ...this.#tryOnce(seed) });
+    return make({ seed, depth, bound, spins, cpus, ...this.#tryOnce(seed) });
   }
 
   /** Steps and timers of one execution, for schedulers that want to know before. */

@@ -38,6 +38,8 @@ export interface SchedulerOptions {
   readonly depth: number;
   /** dfs: preemptions that an execution may have at most. */
   readonly bound: number;
+  /** dpor: times in a row that a CPU may spend the budget of a spin on a word that nobody changes. */
+  readonly spins: number;
 }
 
 export interface Scheduler {

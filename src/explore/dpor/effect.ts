@@ -50,6 +50,8 @@ export interface StepFacts extends Effect {
   readonly old: number;
   /** What comes with the step reads the clock. */
   readonly readsClock: boolean;
+  /** A spin: how often in a row the CPU has spent its budget on this word before, with nobody changing it. */
+  readonly spent: number;
   /** A wait with a timeout. */
   readonly timed: boolean;
   /** A wait that sleeps with a timer: virtual nanosecond at which it ends by itself; else Infinity. */
@@ -78,6 +80,7 @@ export function newFacts(): MutableFacts {
     operand: 0,
     old: 0,
     readsClock: false,
+    spent: 0,
     timed: false,
     deadline: Number.POSITIVE_INFINITY,
     sleepers: 0,
@@ -113,6 +116,7 @@ export function foresee(view: StepView, choice: number, into: MutableFacts): voi
   into.putsOff = 0;
   into.putOffBy = 0;
   into.readsClock = false;
+  into.spent = 0;
   into.timed = false;
   into.deadline = Number.POSITIVE_INFINITY;
   if (choice < 0) foreseeTimer(view, ~choice, into);
@@ -212,7 +216,7 @@ export function effectWithout(later: StepFacts, earlier: StepFacts): Effect {
  * What `later` would find in the word. What touched the word after a write to it comes after that write, and so is gone as
  * well; beside an add there may be other adds, which stay.
  */
-function valueWithout(later: StepFacts, earlier: StepFacts): number {
+export function valueWithout(later: StepFacts, earlier: StepFacts): number {
   return earlier.value === WRITE ? earlier.old : (later.old - earlier.operand) | 0;
 }
 

@@ -6,6 +6,7 @@
  * wakes: executions with the same relation are one Mazurkiewicz class.
  */
 
+import { OP_SPIN } from "../../arena/mem.ts";
 import type { StepView } from "../scheduler.ts";
 import {
   conflict,
@@ -68,6 +69,23 @@ export class Trace {
     return ((this.#steps[later] as Step).clock[cpu] as number) > earlier;
   }
 
+  /** How often in a row the CPU has spent the budget of a spin on the word, without a write of its own or of anybody to it. */
+  spentOn(word: number, cpu: number): number {
+    for (let at = this.#last[cpu] as number; at >= 0; at = (this.#steps[at] as Step).before) {
+      const { kind, value, queue, word: other, spent } = (this.#steps[at] as Step).facts;
+      if (queue !== NONE || (value !== READ && value !== NONE)) return 0;
+      if (kind === OP_SPIN && other === word) return this.#writtenSince(word, at) ? 0 : spent + 1;
+    }
+    return 0;
+  }
+
+  #writtenSince(word: number, step: number): boolean {
+    let at = this.#heads[2 * word + VALUE] as number;
+    while (at > step && (this.#steps[at] as Step).facts.value === READ)
+      at = (this.#steps[at] as Step).previous[VALUE] as number;
+    return at > step;
+  }
+
   /** The next step is `choice`; it has not run yet. */
   push(view: StepView, choice: number): void {
     if (this.#heads.length === 0) this.#heads = new Int32Array(2 * view.words.length + 1).fill(-1);
@@ -75,6 +93,7 @@ export class Trace {
     if (index === this.#steps.length) this.#steps.push(new Step(this.#cpus));
     const step = this.#steps[index] as Step;
     foresee(view, choice, step.facts);
+    if (step.facts.kind === OP_SPIN) step.facts.spent = this.spentOn(step.facts.word, choice);
     this.#begin(step, index);
     this.#near.length = 0;
     for (let chain = 0; chain < CHAINS; chain++) this.#collect(step, chain);

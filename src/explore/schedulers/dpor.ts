@@ -11,15 +11,27 @@
  * firing it first is another order, too.
  */
 
+import { OP_SPIN } from "../../arena/mem.ts";
 import { assert } from "../../base/assert.ts";
 import { UsageError } from "../../base/errors.ts";
-import { dependentEffects, type Effect, effectOf, effectWithout, MAX_DPOR_CPUS, timerEffect } from "../dpor/effect.ts";
+import {
+  dependentEffects,
+  type Effect,
+  effectOf,
+  effectWithout,
+  MAX_DPOR_CPUS,
+  type StepFacts,
+  timerEffect,
+  valueWithout,
+} from "../dpor/effect.ts";
 import { Sequence } from "../dpor/sequence.ts";
 import { Trace } from "../dpor/trace.ts";
 import { insertSequence, type WakeupNode } from "../dpor/wakeup-tree.ts";
-import type { RunState } from "../run-state.ts";
+import { PENDING_WORDS, type RunState } from "../run-state.ts";
 import { timerChoice } from "../schedule.ts";
-import type { Scheduler, SchedulerOptions, StepView } from "../scheduler.ts";
+import { type Scheduler, type SchedulerOptions, type StepView, spinsInVain } from "../scheduler.ts";
+
+const NOBODY = 0;
 
 /** What is known of the state before a step. */
 interface Depth {
@@ -27,9 +39,9 @@ interface Depth {
   readonly tree: WakeupNode[];
 }
 
-export function dporScheduler({ cpus }: SchedulerOptions): Scheduler {
+export function dporScheduler({ cpus, spins }: SchedulerOptions): Scheduler {
   if (cpus > MAX_DPOR_CPUS) throw new UsageError(`dpor: got ${cpus} threads, expected ${MAX_DPOR_CPUS} at most`);
-  const search = new Search(cpus);
+  const search = new Search(cpus, spins);
   return {
     name: "dpor",
     get claim() {
@@ -46,24 +58,31 @@ export function dporScheduler({ cpus }: SchedulerOptions): Scheduler {
 
 class Search {
   readonly #cpus: number;
+  readonly #spins: number;
   readonly #trace: Trace;
   readonly #depths: Depth[] = [];
   /** What the last branch taken goes on with. */
   #planned: WakeupNode[] = [];
   #classes = 0;
   #cut = false;
+  /** Executions that ended with somebody kept from spinning on. */
+  #waiting = 0;
   #timersInOrder = true;
   #run: RunState | undefined;
   finished = false;
 
-  constructor(cpus: number) {
+  constructor(cpus: number, spins: number) {
     this.#cpus = cpus;
+    this.#spins = spins;
     this.#trace = new Trace(cpus);
   }
 
   get claim(): string {
     const classes = `${this.#classes} class${this.#classes === 1 ? "" : "es"} of interleavings`;
-    return this.finished ? `all ${classes} were explored` : `${classes} were explored`;
+    const all = this.finished ? `all ${classes} were explored` : `${classes} were explored`;
+    if (this.#waiting === 0) return all;
+    const times = this.#spins === 1 ? "once" : `${this.#spins} times in a row`;
+    return `${all} in which nobody spins in vain more than ${times} (${this.#waiting} broken off for that)`;
   }
 
   pick(view: StepView): number | undefined {
@@ -103,13 +122,28 @@ class Search {
   }
 
   #choose(view: StepView, { asleep, tree }: Depth): number | undefined {
+    const barred = this.#barred(view);
     for (let branch = tree.shift(); branch; branch = tree.shift()) {
       this.#planned = branch.children;
       const { choice } = branch.effect;
-      if (canTake(view, choice)) return choice;
+      if (canTake(view, choice) && (choice < 0 || ((barred >>> choice) & 1) === 0)) return choice;
       this.#planned = [];
     }
-    return firstAwake(view, asleep);
+    const choice = firstAwake(view, asleep, barred);
+    if (choice === undefined && barred !== NOBODY) this.#waiting++;
+    return choice;
+  }
+
+  /** Bit per CPU that has spun in vain often enough, and waits for the word to change as long as anybody else can go on. */
+  #barred(view: StepView): number {
+    let barred = NOBODY;
+    let others = view.timerCount;
+    for (let i = 0; i < view.enabledCount; i++) {
+      const cpu = view.enabled[i] as number;
+      if (spinsInVain(view, cpu) && this.#trace.spentOn(pendingWord(view, cpu), cpu) >= this.#spins) barred |= 1 << cpu;
+      else others++;
+    }
+    return others > 0 ? barred : NOBODY;
   }
 
   /** For each race of this step asks for the other order, unless what is asleep has led to it. */
@@ -117,6 +151,7 @@ class Search {
     const trace = this.#trace;
     const facts = trace.facts(later);
     for (const earlier of trace.races(later)) {
+      if (this.#wouldSpinOn(facts, trace.facts(earlier))) continue;
       this.#ask(earlier, effectWithout(facts, trace.facts(earlier)));
     }
     for (const cpu of bitsOf(facts.putsOff)) {
@@ -124,6 +159,11 @@ class Search {
     }
     const own = timerEffect(facts.cpu, facts.word);
     for (const cpu of bitsOf(facts.putOffBy)) this.#ask(this.#armed(cpu, later), own);
+  }
+
+  /** Without the earlier step the later one would be a spin in vain too many. */
+  #wouldSpinOn(later: StepFacts, earlier: StepFacts): boolean {
+    return later.kind === OP_SPIN && later.spent >= this.#spins && valueWithout(later, earlier) === later.operand;
   }
 
   /** Asks for `last`, and what does not happen after step `from`, in the place of step `from`. */
@@ -184,6 +224,10 @@ function bitsOf(mask: number): number[] {
   return bits;
 }
 
+function pendingWord({ run }: StepView, cpu: number): number {
+  return run.pending[cpu * PENDING_WORDS + 1] as number;
+}
+
 function canTake(view: StepView, choice: number): boolean {
   if (choice >= 0) return view.run.isReady(choice);
   for (let i = 0; i < view.timerCount; i++) if (view.timers[i] === timerChoice(choice)) return true;
@@ -191,8 +235,9 @@ function canTake(view: StepView, choice: number): boolean {
 }
 
 /** The CPU at hand if it can go on, else the first other one, then timers; what is asleep is left out. */
-function firstAwake(view: StepView, asleep: readonly Effect[]): number | undefined {
-  const awake = (choice: number): boolean => !asleep.some((effect) => effect.choice === choice);
+function firstAwake(view: StepView, asleep: readonly Effect[], barred: number): number | undefined {
+  const awake = (choice: number): boolean =>
+    (choice < 0 || ((barred >>> choice) & 1) === 0) && !asleep.some((effect) => effect.choice === choice);
   if (view.last >= 0 && view.run.isReady(view.last) && awake(view.last)) return view.last;
   for (let i = 0; i < view.enabledCount; i++) {
     const cpu = view.enabled[i] as number;
