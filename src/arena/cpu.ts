@@ -23,6 +23,8 @@ export interface Port {
   readonly pending: Int32Array;
   /** Nanoseconds since the engine started: host time in `parallel`, virtual time where the engine owns the clock. */
   nowNs(): number;
+  /** STEPPED: called when what comes next may depend on the clock. */
+  readsClock(): void;
   /** Emulated kernel microseconds per nanosecond of `nowNs`. */
   readonly usPerNs: number;
   /** GATED: returns when the schedule gives this CPU its next turn. */

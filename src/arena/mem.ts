@@ -143,6 +143,17 @@ export function* fetchAdd(cpu: Cpu, word: number, addend: number): Steps<number>
   return Atomics.add(cpu.words, word, addend);
 }
 
+/** Second operand of OP_ADD: nobody looks at what the add returns. Two such adds to a word may come in either order. */
+export const RESULT_UNUSED = 1;
+
+/** Adds. */
+export function* atomicAdd(cpu: Cpu, word: number, addend: number): Steps<void> {
+  if (STEPPED || GATED) announce(cpu, OP_ADD, word, addend, RESULT_UNUSED);
+  yield;
+  proceed(cpu, word);
+  Atomics.add(cpu.words, word, addend);
+}
+
 /** Sets bits and returns the old value. */
 export function* fetchOr(cpu: Cpu, word: number, bits: number): Steps<number> {
   if (STEPPED || GATED) announce(cpu, OP_OR, word, bits, 0);
@@ -268,6 +279,7 @@ export function nowNs(cpu: Cpu): number {
 
 /** Emulated kernel microseconds on this CPU's clock (a kernel second may be shorter than a real one). */
 export function nowUs(cpu: Cpu): number {
+  if (STEPPED) cpu.port.readsClock();
   return cpu.port.nowNs() * cpu.port.usPerNs;
 }
 

@@ -12,6 +12,7 @@ export function soloPort(kernelSecondsPerSecond = 1): Port {
   return {
     pending: new Int32Array(4),
     nowNs: () => (performance.now() - origin) * 1e6,
+    readsClock: () => {},
     usPerNs: kernelSecondsPerSecond / 1000,
     gate: () => {},
     granted: () => {},

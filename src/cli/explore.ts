@@ -39,6 +39,7 @@ interface ExploreFlags {
   readonly seconds?: number;
   readonly depth: number;
   readonly bound: number;
+  readonly spins: number;
   readonly maxSteps: number;
   readonly time: TimeModel;
   readonly require?: "complete";
@@ -67,6 +68,7 @@ export function addExplore(program: Command): void {
     .option("--seconds <n>", "stop after this time", positiveNumber("--seconds"))
     .option("--depth <n>", "pct: ordering constraints the bug may need", wholeNumber("--depth", 1), 3)
     .option("--bound <n>", "dfs: preemptions at most", wholeNumber("--bound", 0), 2)
+    .option("--spins <n>", "dpor: spins in vain in a row at most", wholeNumber("--spins", 1), 1)
     .option("--max-steps <n>", "longer executions count as livelock", wholeNumber("--max-steps", 1), DEFAULT_MAX_STEPS)
     .option("--jobs <n>", "threads; the outcome is that of one", wholeNumber("--jobs", 1, MAX_JOBS), 1)
     .option("--no-races", "do not look for data races of plain accesses")
@@ -80,7 +82,7 @@ export function addExplore(program: Command): void {
   setHelpPage(command, {
     groups: {
       "What is explored": ["--fixed", "--time", "--no-races"],
-      How: ["--scheduler", "--seed", "--depth", "--bound"],
+      How: ["--scheduler", "--seed", "--depth", "--bound", "--spins"],
       "How long": ["--executions", "--seconds", "--max-steps", "--require", "--jobs"],
     },
     examples: [
@@ -159,13 +161,14 @@ async function explore(id: string, flags: ExploreFlags): Promise<number> {
 }
 
 function exploreOptions(flags: ExploreFlags): ExploreOptions {
-  const { scheduler, seed, executions, seconds, depth, bound, maxSteps, time, races } = flags;
+  const { scheduler, seed, executions, seconds, depth, bound, spins, maxSteps, time, races } = flags;
   return {
     scheduler,
     seed,
     executions,
     depth,
     bound,
+    spins,
     maxSteps,
     time,
     races,

@@ -126,6 +126,7 @@ export class Engine {
       enabledCount: 0,
       timers: new Int32Array(count),
       timerCount: 0,
+      timersInOrder: options.time !== "free",
       run: this.#run,
       words: options.words,
     };

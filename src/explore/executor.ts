@@ -24,6 +24,8 @@ export class Executor {
   readonly subject: Subject;
   readonly engine: Engine;
   readonly detector: RaceDetector | undefined;
+  /** The scheduler ended the last execution before its programs did. */
+  ended = false;
   readonly #collects: boolean;
 
   constructor(subject: Subject, { races = false, collectRaces = false, ...more }: ExecutorOptions = {}) {
@@ -38,6 +40,7 @@ export class Executor {
     this.subject.reset();
     this.detector?.reset();
     const ending = this.engine.execute(scheduler, execution);
+    this.ended = ending.state === "ended";
     const race = this.#collects ? undefined : this.detector?.races[0];
     // Also where the program caught what ended it.
     if (race) return { invariant: DATA_RACE, message: `${DATA_RACE}: ${describeRace(race, this.subject.describe)}` };

@@ -35,6 +35,8 @@ export interface ExploreOptions {
   readonly depth?: number;
   /** dfs: preemptions of an execution at most. Default 2. */
   readonly bound?: number;
+  /** dpor: times in a row that a thread may spend the budget of a spin on a word that nobody changes. Default 1. */
+  readonly spins?: number;
   /** Steps after which an execution counts as livelock. Default DEFAULT_MAX_STEPS. */
   readonly maxSteps?: number;
   readonly time?: TimeModel;
@@ -57,6 +59,8 @@ export interface Exploration {
   /** Real seconds, shrinking apart. */
   readonly seconds: number;
   readonly shrinkSeconds: number;
+  /** Executions that the scheduler broke off because another one stands for them; not among `executions`. */
+  readonly cutShort: number;
   /** Different final states that were seen; a lower bound from `StateSet.LIMIT` on. */
   readonly finalStates: number;
   /** Data races were looked for. */
@@ -132,6 +136,7 @@ export class Explorer {
   readonly #scheduler: Scheduler;
   readonly #states = new StateSet();
   #executions = 0;
+  #cutShort = 0;
   #steps = 0;
   #ms = 0;
   #exhausted = false;
@@ -200,9 +205,10 @@ export class Explorer {
       time,
       maxSteps,
       claim: this.#scheduler.claim ?? null,
-      executions: this.#executions,
+      executions: this.#executions - this.#cutShort,
       steps: this.#steps,
       seconds: this.#ms / 1000,
+      cutShort: this.#cutShort,
       shrinkSeconds: violation ? (performance.now() - began) / 1000 : 0,
       finalStates: this.#states.size,
       races: this.#races,
@@ -234,6 +240,7 @@ export class Explorer {
     const finding = audited ? this.#audit(execution) : this.#executor.execute(this.#scheduler, execution);
     this.#steps += this.#executor.engine.steps;
     if (finding) this.#failed = { finding, execution, schedule: this.#executor.engine.takeSchedule() };
+    else if (this.#executor.ended) this.#cutShort++;
     else this.#states.add(this.subject.hashState());
     if (this.#scheduler.next?.() === false) this.#exhausted = true;
   }
@@ -295,18 +302,19 @@ export class Explorer {
   }
 
   #makeScheduler(): Scheduler {
-    const { scheduler = DEFAULT_SCHEDULER, depth = 3, bound = 2 } = this.#options;
+    const { scheduler = DEFAULT_SCHEDULER, depth = 3, bound = 2, spins = 1 } = this.#options;
     checkWhole("depth", depth, 1);
     checkWhole("bound", bound, 0);
+    checkWhole("spins", spins, 1);
     return this.#schedulerNamed(scheduler);
   }
 
   #schedulerNamed(name: string): Scheduler {
-    const { seed = 1, depth = 3, bound = 2 } = this.#options;
+    const { seed = 1, depth = 3, bound = 2, spins = 1 } = this.#options;
     const make = schedulers[name];
     if (!make) throw new UsageError(`scheduler "${name}": expected one of ${Object.keys(schedulers).join(", ")}`);
     const cpus = this.subject.engine.programs.length;
-    return make({ seed, depth, bound, cpus, ...this.#tryOnce(seed) });
+    return make({ seed, depth, bound, spins, cpus, ...this.#tryOnce(seed) });
   }
 
   /** Steps and timers of one execution, for schedulers that want to know before. */

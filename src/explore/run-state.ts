@@ -47,11 +47,14 @@ export class RunState {
   readonly parks: Int32Array;
   /** Grows with each change of who may run; private to this view. */
   version = 0;
+  /** 1 for a CPU that has read the clock since somebody asked; private to this view. */
+  readonly #clockRead: Uint8Array;
 
   /** A view of `buffer`, from byte `offset` (a multiple of 8) on. `reset` must have been called once by somebody. */
   constructor(buffer: ArrayBufferLike, offset: number, cpus: number) {
     assert(cpus > 0 && cpus <= MAX_CPUS, `RunState: ${cpus} CPUs, expected 1 to ${MAX_CPUS}`);
     this.cpus = cpus;
+    this.#clockRead = new Uint8Array(cpus);
     let at = offset;
     const doubles = (count: number): Float64Array => {
       const view = new Float64Array(buffer, at, count);
@@ -84,14 +87,29 @@ export class RunState {
     this.state.fill(CPU_READY);
     this.deadline.fill(Number.POSITIVE_INFINITY);
     this.pending.fill(0);
+    this.forgetClockReads();
     this.version++;
   }
 
+  forgetClockReads(): void {
+    this.#clockRead.fill(0);
+  }
+
+  /** Whether the CPU has read the clock since the last call. */
+  takeClockRead(cpu: number): boolean {
+    const read = this.#clockRead[cpu] === 1;
+    this.#clockRead[cpu] = 0;
+    return read;
+  }
+
   /** The part of the port that both engines have in common. */
-  portOf(cpu: number): Pick<Port, "pending" | "nowNs" | "usPerNs" | "parkResult" | "wake"> {
+  portOf(cpu: number): Pick<Port, "pending" | "nowNs" | "readsClock" | "usPerNs" | "parkResult" | "wake"> {
     return {
       pending: this.pending.subarray(cpu * PENDING_WORDS, (cpu + 1) * PENDING_WORDS),
       nowNs: () => this.clock[0] as number,
+      readsClock: () => {
+        this.#clockRead[cpu] = 1;
+      },
       usPerNs: VIRTUAL_US_PER_NS,
       parkResult: () => this.result[cpu] as number,
       wake: (word, count) => this.wake(word, count),

@@ -18,6 +18,8 @@ export interface StepView {
   /** CPUs whose timer may fire: the first `timerCount` elements, ascending. */
   readonly timers: Int32Array;
   readonly timerCount: number;
+  /** A timer may fire only when none that is armed has an earlier deadline. */
+  readonly timersInOrder: boolean;
   /** Run states, waits, deadlines, clock, and the pending registers of all CPUs. */
   readonly run: RunState;
   /** The arena. */
@@ -36,6 +38,8 @@ export interface SchedulerOptions {
   readonly depth: number;
   /** dfs: preemptions that an execution may have at most. */
   readonly bound: number;
+  /** dpor: times in a row that a CPU may spend the budget of a spin on a word that nobody changes. */
+  readonly spins: number;
 }
 
 export interface Scheduler {

@@ -4,7 +4,7 @@ import type { Exploration } from "../explore/explore.ts";
 import { type Program, subjectOf } from "../explore/program.ts";
 import { traceSchedule } from "../explore/step-trace.ts";
 import { type DiagramOptions, drawText } from "./diagram.ts";
-import { renderStopped } from "./explore-text.ts";
+import { raceLines, renderStopped } from "./explore-text.ts";
 import { formatCount, formatCounted } from "./format.ts";
 
 export type ExplorationTextOptions = Omit<DiagramOptions, "end">;
@@ -18,13 +18,14 @@ export function renderExploration(
   const { violation, scheduler, seed, time, maxSteps } = exploration;
   if (!violation)
     return renderStopped({ ...exploration, timeModel: time, bound: maxSteps, interrupted: false, gcShare: null });
-  const { message, execution, steps, preemptions, schedule } = violation;
-  const trace = traceSchedule(subjectOf(program, { maxSteps, time }), schedule);
+  const { message, execution, steps, preemptions, schedule, watch, race } = violation;
+  const trace = traceSchedule(subjectOf(program, { maxSteps, time }), schedule, watch);
   const titles = program.threads.map(({ name }, cpu) => (name === "" ? `CPU ${cpu}` : `CPU ${cpu}: ${name}`));
   const end = message.split("\n", 1)[0] as string;
   return [
     `VIOLATION ${message}`,
     `  execution ${formatCount(execution + 1)} of ${scheduler}, seed ${seed}; shrunk to ${formatCounted(steps, "step")}, ${formatCounted(preemptions, "preemption")}`,
+    ...raceLines(message, race?.message),
     "",
     drawText(trace.steps, program.threads.length, { titles, end, ...options }),
   ].join("\n");

@@ -33,13 +33,18 @@ function renderViolation(result: ExploreResult, violation: ViolationRecord, merm
     `VIOLATION ${message}`,
     `  execution ${formatCount(execution + 1)} of ${scheduling(result)}, after ${seconds(result.seconds)}`,
     `  ${formatCounted(steps, "step")}, ${formatCounted(preemptions, "preemption")} (found with ${formatCount(foundSteps)} steps, shrunk in ${seconds(shrinkSeconds)})`,
-    ...(race === null || race === message ? [] : ["", `it comes of a ${race.replaceAll("\n", "\n  ")}`]),
+    ...raceLines(message, race ?? undefined),
     "",
     mermaid ? violation.mermaid : violation.diagram,
     "",
     `again, step by step: oomrace replay ${schedule}`,
     ...(forceable ? [`on real threads:     oomrace replay --engine forced ${schedule}`] : []),
   ].join("\n");
+}
+
+/** The data race that a violation comes of, unless it is the violation itself. */
+export function raceLines(message: string, race?: string): string[] {
+  return race === undefined || race === message ? [] : ["", `it comes of a ${race.replaceAll("\n", "\n  ")}`];
 }
 
 /** The verdict on an exploration that found nothing. */

@@ -62,9 +62,9 @@ function checkJobs({ jobs, scheduler = DEFAULT_SCHEDULER }: JobsOptions): void {
   if (!Number.isInteger(jobs) || jobs < 1 || jobs > MAX_JOBS) {
     throw new UsageError(`explore: jobs: got ${jobs}, expected a whole number from 1 to ${MAX_JOBS}`);
   }
-  if (scheduler === "dfs") {
+  if (scheduler === "dfs" || scheduler === "dpor") {
     throw new UsageError(
-      "explore: jobs: dfs goes on from where it was; expected a scheduler such as random, pct or pos",
+      `explore: jobs: ${scheduler} goes on from where it was; expected a scheduler such as random, pct or pos`,
     );
   }
 }

@@ -12,6 +12,7 @@ export function parallelPort(originNs: number, usPerNs: number): Port {
   return {
     pending: new Int32Array(4),
     nowNs: () => commonNs() - originNs,
+    readsClock: unused,
     usPerNs,
     gate: unused,
     granted: unused,

@@ -62,7 +62,7 @@ test.concurrent("explore --jobs: what one job finds, word for word but for times
 
 test.concurrent.each([
   [["explore", "B99"], 'case "B99": expected one of B1, B3, B25, B29, B30, B31'],
-  [["explore", "B1", "--scheduler", "luck"], "--scheduler luck: expected one of random, pct, pos, dfs"],
+  [["explore", "B1", "--scheduler", "luck"], "--scheduler luck: expected one of random, pct, pos, dfs, dpor"],
   [["explore", "B1", "--jobs", "0"], "--jobs 0: expected a whole number from 1 to 256"],
   [["explore", "B1", "--jobs", "2", "--scheduler", "dfs"], "explore: jobs: dfs goes on from where it was"],
   [["replay", "B1"], 'schedule "B1": expected CASE:..., as `oomrace explore` prints it'],

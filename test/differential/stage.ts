@@ -36,6 +36,7 @@ function countingPort(clock: Clock): Port {
   return {
     pending: new Int32Array(4),
     nowNs: () => ++clock.reads,
+    readsClock: () => {},
     // A real sleep in the stripped build then takes no time, and a read of the clock ends any timeout.
     usPerNs: 1e9,
     gate: () => {},

@@ -5,6 +5,7 @@
 
 import type { Scheduler, SchedulerOptions } from "../scheduler.ts";
 import { dfsScheduler } from "./dfs.ts";
+import { dporScheduler } from "./dpor.ts";
 import { pctScheduler } from "./pct.ts";
 import { posScheduler } from "./pos.ts";
 import { randomScheduler } from "./random.ts";
@@ -14,4 +15,5 @@ export const schedulers: Readonly<Record<string, (options: SchedulerOptions) => 
   pct: pctScheduler,
   pos: posScheduler,
   dfs: dfsScheduler,
+  dpor: dporScheduler,
 };

@@ -7,7 +7,15 @@ import { bystanders, careless } from "../toys.ts";
 
 function orders(program: Program, executions: number): Map<string, number> {
   const executor = new Executor(subjectOf({ ...program, check: () => {} }));
-  const scheduler = posScheduler({ seed: 3, cpus: program.threads.length, steps: 1, timed: false, depth: 1, bound: 0 });
+  const scheduler = posScheduler({
+    seed: 3,
+    cpus: program.threads.length,
+    steps: 1,
+    timed: false,
+    depth: 1,
+    bound: 0,
+    spins: 1,
+  });
   const counts = new Map<string, number>();
   for (let i = 0; i < executions; i++) {
     executor.execute(scheduler, i);
