@@ -25,7 +25,7 @@ export interface ReplayLimits {
 }
 
 /** Steps that `pct` reckons with, and the preemptions that `dfs` may spend. */
-const GUESS = { steps: 150, timed: true, depth: 3, bound: 2, spins: 1 };
+const GUESS = { steps: 150, timed: true, depth: 3, bound: 2, spins: 1, watched: [] };
 
 /** Executes `program` until so many executions failed or were run, and replays each that failed. */
 export function replayFailures(program: Program, scheduler: string, seed: number, limits: ReplayLimits): Replays {

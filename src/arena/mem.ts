@@ -107,6 +107,12 @@ export function store(cpu: Cpu, word: number, value: number): void {
   cpu.words[word] = value;
 }
 
+/** CHECKED: the word's object is free. A plain write, so whoever gets at the word unordered with this races with it. */
+export function poison(cpu: Cpu, word: number): void {
+  if (STEPPED) cpu.port.plain?.write(cpu.id, word, POISON);
+  cpu.words[word] = POISON;
+}
+
 /** Atomic load. */
 export function* atomicLoad(cpu: Cpu, word: number): Steps<number> {
   if (STEPPED || GATED) announce(cpu, OP_LOAD, word, 0, 0);

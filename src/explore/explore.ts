@@ -65,8 +65,15 @@ export interface Exploration {
   readonly finalStates: number;
   /** Data races were looked for. */
   readonly races: boolean;
-  /** Every execution that there is was run, and data races were looked for: they would make more executions than steps show. */
+  /**
+   * Every execution that there is was run (dpor: one of each class), and data races were looked for: they would make more
+   * executions than steps show.
+   */
   readonly complete: boolean;
+  /** Why it is not complete although the scheduler has none left; null when there is nothing to say. */
+  readonly reservation: string | null;
+  /** Executions that there are in all, as guessed from those that were run; null when the scheduler cannot tell. */
+  readonly estimate: number | null;
   /** Undefined when no execution failed. */
   readonly violation?: ExploredViolation;
 }
@@ -212,9 +219,22 @@ export class Explorer {
       shrinkSeconds: violation ? (performance.now() - began) / 1000 : 0,
       finalStates: this.#states.size,
       races: this.#races,
-      complete: this.#races && this.#exhausted && this.#scheduler.complete === true && !violation,
+      complete: this.#nothingLeft && this.#reservation === null && !violation,
+      reservation: this.#nothingLeft ? this.#reservation : null,
+      estimate: this.#scheduler.estimate ?? null,
       ...(violation && { violation }),
     };
+  }
+
+  get #nothingLeft(): boolean {
+    return this.#exhausted && this.#scheduler.complete === true;
+  }
+
+  get #reservation(): string | null {
+    if (!this.#races) return "data races were not looked for";
+    // It passes by states that differ only in what it takes nobody to look at.
+    if (this.#scheduler.name !== "dpor" || this.subject.watched) return null;
+    return "which words its invariants look at after every step is not known, and not every order of writes to them was tried";
   }
 
   get #races(): boolean {
@@ -314,7 +334,7 @@ export class Explorer {
     const make = schedulers[name];
     if (!make) throw new UsageError(`scheduler "${name}": expected one of ${Object.keys(schedulers).join(", ")}`);
     const cpus = this.subject.engine.programs.length;
-    return make({ seed, depth, bound, spins, cpus, ...this.#tryOnce(seed) });
+    return make({ seed, depth, bound, spins, cpus, watched: this.subject.watched ?? [], ...this.#tryOnce(seed) });
   }
 
   /** Steps and timers of one execution, for schedulers that want to know before. */

@@ -28,6 +28,11 @@ export interface Program {
   readonly threads: readonly ((cpu: Cpu) => Steps<unknown>)[];
   /** Looks at the words after every step; throws when something is wrong. */
   readonly invariants?: (words: Int32Array) => void;
+  /**
+   * All words that `invariants` looks at. dpor then tries every order of the steps that write them; without this it has
+   * looked only at the states that its executions pass through, and is not complete.
+   */
+  readonly invariantWords?: readonly number[];
   /** Looks at the words and at what the threads returned when all of them have; throws when something is wrong. */
   readonly check?: (words: Int32Array, results: readonly unknown[]) => void;
   /** Names a word in reports. */
@@ -49,6 +54,8 @@ export interface Subject {
   readonly describe: (word: number) => string;
   /** Throws a Violation when a finished execution left something wrong. */
   readonly check: (results: readonly unknown[]) => void;
+  /** Words that the engine's `afterStep` looks at; undefined when nobody knows. */
+  readonly watched: readonly number[] | undefined;
   /** Of the program's text and the layout of its memory: schedules of other code have another. */
   readonly codeHash: number;
   reset(): void;
@@ -91,6 +98,7 @@ export function subjectOf(program: Program, options: SubjectOptions = {}): Subje
       asViolation("check", () => check?.(arena, results));
       if (lockOrder > 0) checkLockOrder(arena, lockOrder);
     },
+    watched: invariants ? program.invariantWords : [],
     codeHash: codeHash(program, arena.length),
     reset: () => arena.set(template),
     hashState: stateHasher(arena, program.state ?? [0, own]),

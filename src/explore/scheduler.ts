@@ -40,6 +40,8 @@ export interface SchedulerOptions {
   readonly bound: number;
   /** dpor: times in a row that a CPU may spend the budget of a spin on a word that nobody changes. */
   readonly spins: number;
+  /** dpor: words that invariants look at after every step. */
+  readonly watched: readonly number[];
 }
 
 export interface Scheduler {
@@ -58,6 +60,8 @@ export interface Scheduler {
    * Called when an execution is over: false when there is none left that it has not seen. Absent: there always is.
    */
   next?(): boolean;
+  /** Executions that there are in all, guessed from the shape of what was run. Absent: it cannot tell. */
+  readonly estimate?: number;
   /** After `next` said false: whether those were all executions there are, not only all within its bound. */
   readonly complete?: boolean;
 }

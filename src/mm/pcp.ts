@@ -11,7 +11,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { POISON } from "../arena/mem.ts";
+import { poison } from "../arena/mem.ts";
 import { CACHE_PAIR, struct } from "../arena/struct.ts";
 import { highestBit } from "../base/bits.ts";
 import { spinLock, spinUnlock } from "../sync/spinlock.ts";
@@ -91,7 +91,7 @@ export function pcpRingWords(high: number, batch: number, order: number): number
  */
 export function* freeUnrefPage(cpu: Cpu, pfn: number, order: number): Steps<void> {
   const words = cpu.words;
-  if (CHECKED) poisonPages(words, framesOf(cpu), pfn, order);
+  if (CHECKED) poisonPages(cpu, framesOf(cpu), pfn, order);
   const freed = cpuPcp(cpu) + CpuPcp.pgfree;
   words[freed] = ((words[freed] as number) + (1 << order)) | 0;
   if (order > PAGE_ALLOC_COSTLY_ORDER) {
@@ -111,7 +111,7 @@ export function* freeUnrefPage(cpu: Cpu, pfn: number, order: number): Steps<void
 export function* freeUnrefPageList(cpu: Cpu, list: number, n: number): Steps<void> {
   const words = cpu.words;
   const end = list + n;
-  if (CHECKED) for (let at = list; at < end; at++) poisonPages(words, framesOf(cpu), words[at] as number, 0);
+  if (CHECKED) for (let at = list; at < end; at++) poisonPages(cpu, framesOf(cpu), words[at] as number, 0);
   const freed = cpuPcp(cpu) + CpuPcp.pgfree;
   words[freed] = ((words[freed] as number) + n) | 0;
   for (let at = list; at < end; ) {
@@ -148,11 +148,11 @@ function queueHot(words: Int32Array, pcp: number, from: number, to: number): num
 }
 
 /** CHECKED: whoever still uses the page meets POISON. */
-function poisonPages(words: Int32Array, frames: number, pfn: number, order: number): void {
+function poisonPages(cpu: Cpu, frames: number, pfn: number, order: number): void {
   const end = frames + (pfn + (1 << order)) * Frame.WORDS;
   for (let frame = frames + pfn * Frame.WORDS; frame < end; frame += Frame.WORDS) {
-    words[frame + Frame.link] = POISON;
-    words[frame + Frame.data] = POISON;
+    poison(cpu, frame + Frame.link);
+    poison(cpu, frame + Frame.data);
   }
 }
 

@@ -11,7 +11,7 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { POISON } from "../arena/mem.ts";
+import { POISON, poison } from "../arena/mem.ts";
 import { describeAddress, type MemoryMap, regionAt } from "../arena/region.ts";
 import { CACHE_PAIR, struct } from "../arena/struct.ts";
 import { assert } from "../base/assert.ts";
@@ -145,7 +145,8 @@ function buryObject(cpu: Cpu, slab: number, object: number): void {
   words[object + SlabObject.state] = (((state >> 1) + 1) & GENERATION_MASK) << 1;
   words[object + SlabObject.freedBy] = cpu.id;
   words[object + SlabObject.next] = 0;
-  words.fill(POISON, object + SlabObject.WORDS, object + (words[slab + Slab.stride] as number));
+  const end = object + (words[slab + Slab.stride] as number);
+  for (let word = object + SlabObject.WORDS; word < end; word++) poison(cpu, word);
   const tail = words[slab + Slab.freeTail] as number;
   if ((words[slab + Slab.freeCount] as number) === 0) words[slab + Slab.freeHead] = object;
   else words[tail + SlabObject.next] = object;

@@ -37,8 +37,14 @@ export interface ExploreResult extends ExploredCase {
   readonly finalStates: number;
   /** Data races were looked for. */
   readonly races: boolean;
-  /** Every execution was run. */
+  /** Every execution was run; by dpor, one of each class. */
   readonly complete: boolean;
+  /** Why not, although the scheduler has none left; else null. */
+  readonly reservation: string | null;
+  /** Executions in all, as guessed; null when the scheduler cannot tell. */
+  readonly estimate: number | null;
+  /** Executions broken off because another one stands for them. */
+  readonly cutShort: number;
   /** Ctrl-C ended it. */
   readonly interrupted: boolean;
   readonly claim: string | null;
@@ -86,6 +92,9 @@ export function buildExploreResult(
     finalStates: exploration.finalStates,
     races: exploration.races,
     complete: exploration.complete,
+    reservation: exploration.reservation,
+    estimate: exploration.estimate,
+    cutShort: exploration.cutShort,
     interrupted: more.interrupted,
     claim: exploration.claim,
     violation:

@@ -18,6 +18,8 @@ type Tried = Pick<
   | "timeModel"
   | "gcShare"
   | "races"
+  | "reservation"
+  | "estimate"
 >;
 
 /** With `mermaid` the violation is drawn as a Mermaid sequence diagram. */
@@ -51,16 +53,25 @@ export function raceLines(message: string, race?: string): string[] {
 export function renderStopped(result: Tried): string {
   const { complete, interrupted, executions, steps, finalStates, claim } = result;
   const tried = `${formatCounted(executions, "execution")} by ${scheduling(result)}, ${formatCounted(steps, "step")}, ${formatCounted(finalStates, "final state")}, in ${seconds(result.seconds)}${garbage(result)}`;
+  const all = result.scheduler === "dpor" ? "every class of interleavings was explored" : "every execution was run";
   const why = complete
-    ? "COMPLETE: every execution was run, and none breaks an invariant"
+    ? `COMPLETE: ${all}, and none breaks an invariant`
     : `${interrupted ? "INTERRUPTED" : "STOPPED"}: no violation in what was tried, which says nothing about the rest`;
   return [
     why,
     `  ${tried}`,
     ...(claim === null ? [] : [`  ${claim}`]),
-    ...(result.races ? [] : ["  data races were not looked for"]),
+    ...rest(result),
+    ...(result.races || result.reservation !== null ? [] : ["  data races were not looked for"]),
     `  an execution of ${formatCount(result.bound)} steps would count as livelock`,
   ].join("\n");
+}
+
+/** What there is beyond what was tried, as far as the scheduler knows. */
+function rest({ complete, reservation, estimate, executions }: Tried): string[] {
+  if (reservation !== null) return [`  not complete: ${reservation}`];
+  if (complete || estimate === null) return [];
+  return [`  about ${formatShare(executions / estimate)} of a guessed ${formatCount(estimate)}`];
 }
 
 function scheduling({ scheduler, seed, timeModel }: Pick<ExploreResult, "scheduler" | "seed" | "timeModel">): string {

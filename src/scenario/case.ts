@@ -36,6 +36,8 @@ export interface CaseVariant {
   end?(cpu: Cpu, staged: readonly CaseRole[]): Steps<void>;
   /** After every step: what is wrong, for what no invariant sees when all is over. */
   watch?(words: Int32Array, map: MachineMap): Violation | undefined;
+  /** All words that `watch` looks at; absent when they cannot be told. */
+  watchedWords?(map: MachineMap): readonly number[];
 }
 
 export interface Case {
@@ -74,7 +76,7 @@ export function programOf(variant: CaseVariant): CaseProgram {
   const boot = cpuOf(words, map, 0, soloPort());
   const staged = runToEnd(variant.stage(boot, map));
   const { base, struct } = map.cpuSync;
-  const { end, watch } = variant;
+  const { end, watch, watchedWords } = variant;
   return {
     words,
     map,
@@ -94,6 +96,7 @@ export function programOf(variant: CaseVariant): CaseProgram {
         const broken = watch(words, map);
         if (broken) throw broken;
       },
+      ...(watchedWords && { invariantWords: watchedWords(map) }),
     }),
     check: () => {
       if (end) runToEnd(end(boot, staged));

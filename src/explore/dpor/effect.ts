@@ -37,6 +37,8 @@ export interface Effect {
   readonly value: Mode;
   readonly queue: Mode;
   readonly clock: Mode;
+  /** Any write to what the invariants look at: they see in which order such writes come. */
+  readonly seen: Mode;
 }
 
 /** Bounded by the bits of `StepFacts.woken`. */
@@ -46,6 +48,8 @@ export const MAX_DPOR_CPUS = 31;
 export interface StepFacts extends Effect {
   readonly kind: number;
   readonly operand: number;
+  /** The invariants look at the word. */
+  readonly watched: boolean;
   /** The word before the step. */
   readonly old: number;
   /** What comes with the step reads the clock. */
@@ -76,6 +80,8 @@ export function newFacts(): MutableFacts {
     value: NONE,
     queue: NONE,
     clock: NONE,
+    seen: NONE,
+    watched: false,
     kind: OP_NONE,
     operand: 0,
     old: 0,
@@ -97,17 +103,17 @@ export function conflict(a: Mode, b: Mode): boolean {
 
 /** True when executing the two in either order may differ. Steps of one CPU always depend on each other. */
 export function dependentEffects(a: Effect, b: Effect): boolean {
-  if (a.cpu === b.cpu || conflict(a.clock, b.clock)) return true;
+  if (a.cpu === b.cpu || conflict(a.clock, b.clock) || conflict(a.seen, b.seen)) return true;
   return a.word === b.word && (conflict(a.value, b.value) || conflict(a.queue, b.queue));
 }
 
 /** A copy without the facts. */
-export function effectOf({ choice, cpu, word, value, queue, clock }: Effect): Effect {
-  return { choice, cpu, word, value, queue, clock };
+export function effectOf({ choice, cpu, word, value, queue, clock, seen }: Effect): Effect {
+  return { choice, cpu, word, value, queue, clock, seen };
 }
 
-/** Reads from the view what `choice` is about to do. */
-export function foresee(view: StepView, choice: number, into: MutableFacts): void {
+/** Reads from the view what `choice` is about to do. `watched` are the words that invariants look at. */
+export function foresee(view: StepView, choice: number, watched: ReadonlySet<number>, into: MutableFacts): void {
   into.choice = choice;
   into.value = NONE;
   into.queue = NONE;
@@ -121,6 +127,12 @@ export function foresee(view: StepView, choice: number, into: MutableFacts): voi
   into.deadline = Number.POSITIVE_INFINITY;
   if (choice < 0) foreseeTimer(view, ~choice, into);
   else foreseeStep(view, choice, into);
+  into.watched = watched.has(into.word);
+  into.seen = seenOf(into.watched, into.value);
+}
+
+function seenOf(watched: boolean, value: Mode): Mode {
+  return watched && (value === WRITE || value === ADD) ? WRITE : NONE;
 }
 
 function foreseeTimer({ run }: StepView, cpu: number, into: MutableFacts): void {
@@ -209,6 +221,7 @@ export function effectWithout(later: StepFacts, earlier: StepFacts): Effect {
     const others = earlier.kind === OP_WAIT ? later.sleepers - 1 : later.sleepers + 1;
     effect.queue = others > 0 ? WRITE : READ;
   }
+  effect.seen = seenOf(later.watched, effect.value);
   return effect;
 }
 
@@ -222,5 +235,5 @@ export function valueWithout(later: StepFacts, earlier: StepFacts): number {
 
 /** The timer of a CPU that sleeps on `word`, firing. */
 export function timerEffect(cpu: number, word: number): Effect {
-  return { choice: ~cpu, cpu, word, value: NONE, queue: WRITE, clock: WRITE };
+  return { choice: ~cpu, cpu, word, value: NONE, queue: WRITE, clock: WRITE, seen: NONE };
 }

@@ -20,11 +20,12 @@ import {
   WRITE,
 } from "./effect.ts";
 
-/** Chains of steps by what they touch: the value of each word, the queue of each word, the clock. */
+/** Chains of steps by what they touch: the value of each word, the queue of each word, the clock, what invariants see. */
 const VALUE = 0;
 const QUEUE = 1;
 const CLOCK = 2;
-const CHAINS = 3;
+const SEEN = 3;
+const CHAINS = 4;
 
 class Step {
   readonly facts: MutableFacts = newFacts();
@@ -44,6 +45,7 @@ class Step {
 
 export class Trace {
   readonly #cpus: number;
+  readonly #watched: ReadonlySet<number>;
   readonly #steps: Step[] = [];
   /** Last step of each chain and of each CPU, -1 for none. */
   #heads = new Int32Array(0);
@@ -51,8 +53,10 @@ export class Trace {
   readonly #near: number[] = [];
   length = 0;
 
-  constructor(cpus: number) {
+  /** `watched`: words that invariants look at after every step. */
+  constructor(cpus: number, watched: ReadonlySet<number>) {
     this.#cpus = cpus;
+    this.#watched = watched;
     this.#last = new Int32Array(cpus).fill(-1);
   }
 
@@ -88,11 +92,11 @@ export class Trace {
 
   /** The next step is `choice`; it has not run yet. */
   push(view: StepView, choice: number): void {
-    if (this.#heads.length === 0) this.#heads = new Int32Array(2 * view.words.length + 1).fill(-1);
+    if (this.#heads.length === 0) this.#heads = new Int32Array(2 * view.words.length + 2).fill(-1);
     const index = this.length++;
     if (index === this.#steps.length) this.#steps.push(new Step(this.#cpus));
     const step = this.#steps[index] as Step;
-    foresee(view, choice, step.facts);
+    foresee(view, choice, this.#watched, step.facts);
     if (step.facts.kind === OP_SPIN) step.facts.spent = this.spentOn(step.facts.word, choice);
     this.#begin(step, index);
     this.#near.length = 0;
@@ -179,12 +183,15 @@ export class Trace {
   }
 
   #headOf({ word }: StepFacts, chain: number): number {
-    return chain === CLOCK ? this.#heads.length - 1 : 2 * word + chain;
+    if (chain === CLOCK || chain === SEEN) return this.#heads.length - (chain === CLOCK ? 1 : 2);
+    return 2 * word + chain;
   }
 }
 
 function modeIn(facts: StepFacts, chain: number): Mode {
-  return chain === VALUE ? facts.value : chain === QUEUE ? facts.queue : facts.clock;
+  if (chain === VALUE) return facts.value;
+  if (chain === QUEUE) return facts.queue;
+  return chain === CLOCK ? facts.clock : facts.seen;
 }
 
 function join(into: Int32Array, from: Int32Array): void {

@@ -23,7 +23,17 @@ function skippedTooEarly(words: Int32Array, map: MachineMap): Violation | undefi
   return new Violation("I5", `the next victim may be killed, while ${pages} pages of this one are mapped`);
 }
 
-const common = { reaper: "kthread", prepare: waitsForAio, watch: skippedTooEarly } as const;
+function lookedAt(map: MachineMap): number[] {
+  const mm = elementOf(map.mms, 0);
+  return [mm + Mm.rss + MM_ANONPAGES, mm + Mm.flags];
+}
+
+const common = {
+  reaper: "kthread",
+  prepare: waitsForAio,
+  watch: skippedTooEarly,
+  watchedWords: lookedAt,
+} as const;
 
 export const b1: Case = {
   id: "B1",

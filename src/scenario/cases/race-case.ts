@@ -26,11 +26,12 @@ export interface RaceCase {
   /** On CPU 0, when the victim is staged. */
   readonly prepare?: (cpu: Cpu, mm: number) => Steps<void>;
   readonly watch?: NonNullable<CaseVariant["watch"]>;
+  readonly watchedWords?: NonNullable<CaseVariant["watchedWords"]>;
 }
 
 /** The victim exits on CPU 0, reapers are on the next, then whoever else is there. */
 export function raceCase(race: RaceCase): CaseVariant {
-  const { protocol, label, reaper, callers = 1, others, prepare, watch } = race;
+  const { protocol, label, reaper, callers = 1, others, prepare, watch, watchedWords } = race;
   return {
     protocol,
     label,
@@ -57,5 +58,6 @@ export function raceCase(race: RaceCase): CaseVariant {
     },
     end: (cpu) => endRace(cpu, 0),
     ...(watch && { watch }),
+    ...(watchedWords && { watchedWords }),
   };
 }

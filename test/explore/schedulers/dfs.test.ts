@@ -16,7 +16,7 @@ interface Enumerated {
 function enumerate(program: Program, bound: number): Enumerated {
   const executor = new Executor(subjectOf(program));
   const cpus = program.threads.length;
-  const scheduler = dfsScheduler({ seed: 1, cpus, steps: 1, timed: false, depth: 1, bound, spins: 1 });
+  const scheduler = dfsScheduler({ seed: 1, cpus, steps: 1, timed: false, depth: 1, bound, spins: 1, watched: [] });
   const orders: string[] = [];
   do {
     executor.execute(scheduler);

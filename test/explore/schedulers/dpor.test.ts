@@ -17,7 +17,7 @@ const LIMIT = 20_000;
 const SEED = 20261125;
 
 function dpor(cpus: number): Scheduler {
-  return dporScheduler({ seed: 1, cpus, steps: 1, timed: false, depth: 1, bound: 0, spins: 9 });
+  return dporScheduler({ seed: 1, cpus, steps: 1, timed: false, depth: 1, bound: 0, spins: 9, watched: [] });
 }
 
 /** What is wrong with how dpor explores the program; undefined when it has too many schedules to tell. */
@@ -102,7 +102,7 @@ describe("a fault in the reduction does not stay hidden", () => {
     vi.resetModules();
     const { dporScheduler: faulty } = await import("../../../src/explore/schedulers/dpor.ts");
     const make = (cpus: number): Scheduler =>
-      faulty({ seed: 1, cpus, steps: 1, timed: false, depth: 1, bound: 0, spins: 9 });
+      faulty({ seed: 1, cpus, steps: 1, timed: false, depth: 1, bound: 0, spins: 9, watched: [] });
     const samples = fc.sample(programs, { seed: SEED, numRuns: 100 });
     return samples.filter((threads) => {
       const found = faults((onClockRead) => generated(threads, onClockRead), "ordered", make);

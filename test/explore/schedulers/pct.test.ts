@@ -14,7 +14,16 @@ function preemptions(depth: number, executions: number): Map<number, number> {
       throw Object.assign(new Error(), { name: "Violation", invariant: "any" });
     },
   });
-  const scheduler = pctScheduler({ seed: 5, cpus: 3, steps: STEPS, timed: false, depth, bound: 0, spins: 1 });
+  const scheduler = pctScheduler({
+    seed: 5,
+    cpus: 3,
+    steps: STEPS,
+    timed: false,
+    depth,
+    bound: 0,
+    spins: 1,
+    watched: [],
+  });
   const counts = new Map<number, number>();
   for (let i = 0; i < executions; i++) {
     const met = executor.measure(scheduler, i)?.preemptions as number;
@@ -31,7 +40,16 @@ test("depth 1 never preempts; depth d preempts d - 1 times at most", () => {
 test("at depth 2 an order that needs one certain switch comes up at least as often as the bound says", () => {
   const EXECUTIONS = 20_000;
   const executor = new Executor(subjectOf(bystanders(2, 6)));
-  const scheduler = pctScheduler({ seed: 1, cpus: 2, steps: STEPS, timed: false, depth: 2, bound: 0, spins: 1 });
+  const scheduler = pctScheduler({
+    seed: 1,
+    cpus: 2,
+    steps: STEPS,
+    timed: false,
+    depth: 2,
+    bound: 0,
+    spins: 1,
+    watched: [],
+  });
   let met = 0;
   for (let i = 0; i < EXECUTIONS; i++) {
     executor.execute(scheduler, i);
@@ -44,7 +62,8 @@ test("at depth 2 an order that needs one certain switch comes up at least as oft
 
 test("an execution depends on seed and number alone", () => {
   const executor = new Executor(subjectOf(bystanders(3, 4)));
-  const make = () => pctScheduler({ seed: 9, cpus: 3, steps: STEPS, timed: false, depth: 3, bound: 0, spins: 1 });
+  const make = () =>
+    pctScheduler({ seed: 9, cpus: 3, steps: STEPS, timed: false, depth: 3, bound: 0, spins: 1, watched: [] });
   const orders = (scheduler: ReturnType<typeof make>, numbers: readonly number[]): string[] =>
     numbers.map((number) => {
       executor.execute(scheduler, number);

@@ -15,6 +15,7 @@ function orders(program: Program, executions: number): Map<string, number> {
     depth: 1,
     bound: 0,
     spins: 1,
+    watched: [],
   });
   const counts = new Map<string, number>();
   for (let i = 0; i < executions; i++) {
