@@ -10,6 +10,7 @@ import {
   futexWake,
   hint,
   load,
+  poison,
   spinWhile,
   store,
   xchg,
@@ -129,6 +130,17 @@ export const throughRmw = published(
   [addToFlag],
 );
 /** The flag is plain. */
+/** One looks at an object, the other frees it: in the execution in which the look comes first nothing bad happens. */
+export const freedMeanwhile = toy([
+  function* looks(cpu: Cpu): Steps<void> {
+    yield* atomicLoad(cpu, DATA);
+  },
+  function* frees(cpu: Cpu): Steps<void> {
+    yield* atomicLoad(cpu, FLAG);
+    poison(cpu, DATA);
+  },
+]);
+
 export const plainFlag = published(
   function* raisePlainly(cpu) {
     store(cpu, FLAG, 1);

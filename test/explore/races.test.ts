@@ -26,6 +26,14 @@ describe("a race is found", () => {
     }
   });
 
+  test("a free is a write of all that is freed", () => {
+    const { violation } = explore(toys.freedMeanwhile, { scheduler: "dfs", executions: 1, shrinkBudget: 0 });
+    expect(violation).toMatchObject({ invariant: "data race", race: { name: "data" } });
+    expect(explore(toys.freedMeanwhile, { scheduler: "dfs", bound: 0, races: false, executions: 1 }).violation).toBe(
+      undefined,
+    );
+  });
+
   test("both sides are named, with what ordered them last", () => {
     const { violation } = explore(toys.hiddenByOrder, { scheduler: "dfs" });
     const lines = violation?.message.split("\n") ?? [];

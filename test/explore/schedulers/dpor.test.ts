@@ -2,6 +2,8 @@
 
 import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import type { Cpu, Steps } from "../../../src/arena/cpu.ts";
+import { atomicLoad, atomicStore, spinWhile } from "../../../src/arena/mem.ts";
 import type { TimeModel } from "../../../src/explore/engine.ts";
 import { explore } from "../../../src/explore/explore.ts";
 import type { Program } from "../../../src/explore/program.ts";
@@ -82,6 +84,67 @@ describe("explore with dpor", () => {
   ])("finds %s", (_, program: Program, invariant) => {
     const { violation, complete } = explore(program, { scheduler: "dpor" });
     expect([violation?.invariant, complete]).toEqual([invariant, false]);
+  });
+
+  it("tries every order of the steps that write what invariants look at, if it is told what that is", () => {
+    const sets = (word: number, value: number) =>
+      function* set(cpu: Cpu): Steps<void> {
+        yield* atomicStore(cpu, word, value);
+      };
+    const program: Program = {
+      words: 2,
+      threads: [sets(0, 1), sets(1, 1)],
+      invariants: ([first, second]) => {
+        if (first === 0 && second === 1) throw new Error("the second came first");
+      },
+    };
+    const untold = explore(program, { scheduler: "dpor" });
+    expect([untold.complete, untold.violation, untold.executions]).toEqual([false, undefined, 1]);
+    expect(untold.reservation).toContain("which words its invariants look at");
+    const told = explore({ ...program, invariantWords: [0, 1] }, { scheduler: "dpor" });
+    expect(told.violation?.message).toBe("invariant: the second came first");
+  });
+
+  it("is not complete without the race detector", () => {
+    const { complete, reservation } = explore(careful(2, 1), { scheduler: "dpor", races: false });
+    expect([complete, reservation]).toEqual([false, "data races were not looked for"]);
+  });
+
+  it("guesses how many classes there are: all of them at the end", () => {
+    const program = careful(3, 1);
+    const { executions } = explore(program, { scheduler: "dpor" });
+    expect(explore(program, { scheduler: "dpor" }).estimate).toBe(executions);
+    const stopped = explore(program, { scheduler: "dpor", executions: executions - 2 });
+    expect(stopped.estimate).toBeGreaterThan(executions - 2);
+  });
+
+  describe("a loop of spins without end", () => {
+    /** Waits for the other one by looking again and again. */
+    function* waits(cpu: Cpu): Steps<number> {
+      let looks = 0;
+      while ((yield* spinWhile(cpu, 0, 0, 10)) === 0) looks++;
+      return looks;
+    }
+    function* comes(cpu: Cpu): Steps<void> {
+      yield* atomicLoad(cpu, 1);
+      yield* atomicStore(cpu, 0, 1);
+    }
+    const program: Program = { words: 2, threads: [waits, comes] };
+
+    it.each([1, 2, 3])("is followed for %i spins in vain in a row", (spins) => {
+      const looks = new Set<unknown>();
+      const check = (_words: Int32Array, results: readonly unknown[]): void => {
+        looks.add(results[0]);
+      };
+      const { complete, executions } = explore({ ...program, check }, { scheduler: "dpor", spins });
+      expect([complete, executions]).toEqual([true, spins + 1]);
+      expect([...looks].sort()).toEqual(Array.from({ length: spins + 1 }, (_, i) => i));
+    });
+
+    it("is a livelock when nobody comes", () => {
+      const { violation } = explore({ words: 2, threads: [waits] }, { scheduler: "dpor", maxSteps: 100 });
+      expect(violation?.invariant).toBe("livelock");
+    });
   });
 
   it("refuses more threads than it can tell apart", () => {
