@@ -50,7 +50,7 @@ test("layouts, and the engine with its schedulers", async () => {
   expect(LAYOUTS.map(({ name }) => name)).toContain("vmas-2m");
   expect(countLayout(buildLayout("vmas-2m", { pages: 1024, vmas: 2, seed: 1 })).pteTables).toBe(2);
   expect(() => buildLayout("none", { seed: 1 })).toThrow(UsageError);
-  expect(Object.keys(schedulers)).toEqual(["random", "pct", "pos", "dfs"]);
+  expect(Object.keys(schedulers)).toEqual(["random", "pct", "pos", "dfs", "dpor"]);
   expect(randomScheduler(1).name).toBe("random");
   expect(interleave).toBeTypeOf("function");
 });

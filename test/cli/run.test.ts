@@ -14,7 +14,8 @@ test.concurrent("run: from pressure to recovery: tracepoints, a column per CPU, 
   expect(stdout).toContain("reaper mrelease, walks reverse");
   expect(stdout).toMatch(/killed at 0 ns: victim, pid 1000\n/);
   expect(stdout).toMatch(/needless kills: none\n +allocator 1 stalled \d+ times?, /);
-  expect(stdout).toMatch(/time +CPU 0: victim +CPU 1: mrelease +CPU 2: allocator 1\n/);
+  // On a busy machine the caller may come too late for anything (ESRCH), and has no column then.
+  expect(stdout).toMatch(/time +CPU 0: victim +(CPU 1: mrelease +)?CPU 2: allocator 1\n/);
   expect(stdout).toMatch(/sched_process_exit: pid=1000/);
   expect(stdout).toMatch(/unmaps 8 ranges/);
   expect(stdout).toMatch(/of 4,096 pages: 50 % after .*, 90 % after .*, 100 % after /);

@@ -12,7 +12,8 @@ test.each(Object.keys(schedulers))("%s: failures repeat to the last word, packed
   const programs = [unlockedToy, sleeper(false), ...["B1", "B25", "B30"].map((id) => programOf(findCase(id).broken))];
   const replays = programs.map((program) => replayFailures(program, scheduler, 1, limits));
   expect(replays.flatMap(({ strays }) => strays)).toEqual([]);
-  expect(replays.reduce((sum, { failures }) => sum + failures, 0)).toBeGreaterThan(80);
+  // dpor meets every class that fails once only.
+  expect(replays.reduce((sum, { failures }) => sum + failures, 0)).toBeGreaterThan(scheduler === "dpor" ? 15 : 80);
 });
 
 test("the toy of the benches: sound with its locks, broken without", () => {
