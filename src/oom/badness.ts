@@ -68,7 +68,8 @@ function* mmPoints(cpu: Cpu, task: number, mm: number, totalpages: number, rules
   if (adj === OOM_SCORE_ADJ_MIN) return INELIGIBLE;
   if (rules.knowsHidden && (yield* mmFlagSet(cpu, mm, MMF_OOM_SKIP))) return INELIGIBLE;
   if (rules.skipsVfork && (yield* borrowsItsMm(cpu, task))) return INELIGIBLE;
-  let points = Math.floor((yield* atomicLoad(cpu, mm + Mm.pgtablesBytes)) / TABLE_BYTES);
+  // Unsigned: from 512 GiB on, tables take more than 2 GiB.
+  let points = Math.floor(((yield* atomicLoad(cpu, mm + Mm.pgtablesBytes)) >>> 0) / TABLE_BYTES);
   for (const kind of [MM_FILEPAGES, MM_ANONPAGES, MM_SHMEMPAGES, MM_SWAPENTS]) {
     points += Math.max(0, yield* atomicLoad(cpu, mm + Mm.rss + kind));
   }

@@ -10,6 +10,7 @@ import { OOM_SCORE_ADJ_MIN, Signal } from "../task/signal.ts";
 import {
   findLockThread,
   killTask,
+  processSharesMm,
   signalOf,
   Task,
   taskAt,
@@ -139,7 +140,7 @@ function* killSharers(cpu: Cpu, victim: number, mm: number, { sharers }: KillerR
   for (let index = 0; index < taskCount(cpu); index++) {
     const task = taskAt(cpu, index);
     if (!isProcess(cpu, task) || signalOf(cpu, task) === signalOf(cpu, victim)) continue;
-    if ((yield* atomicLoad(cpu, task + Task.mm)) !== mm) continue;
+    if (!(yield* processSharesMm(cpu, task, mm))) continue;
     const init = isGlobalInit(cpu, task);
     const exempt = sharers === "spare" && (yield* isExempt(cpu, task));
     if (!init && !exempt && !(yield* isKthread(cpu, task))) yield* killTask(cpu, task);

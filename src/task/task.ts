@@ -330,7 +330,21 @@ function* exiting(cpu: Cpu, task: number): Steps<boolean> {
   return ((yield* atomicLoad(cpu, task + Task.flags)) & PF_EXITING) !== 0;
 }
 
-/** `process_shares_mm`. A glance without the other's task_lock: the caller holds the asked task's, and two do not nest. */
+/** `process_shares_mm`: the first of the process's threads that still has an mm has this one. The caller holds tasklist_lock. */
+export function* processSharesMm(cpu: Cpu, process: number, mm: number): Steps<boolean> {
+  const own = yield* atomicLoad(cpu, process + Task.mm);
+  if (own !== 0) return own === mm;
+  for (let index = 0; index < taskCount(cpu); index++) {
+    const thread = taskAt(cpu, index);
+    if (thread === process || load(cpu, thread + Task.pid) === 0) continue;
+    if (signalOf(cpu, thread) !== signalOf(cpu, process)) continue;
+    const other = yield* atomicLoad(cpu, thread + Task.mm);
+    if (other !== 0) return other === mm;
+  }
+  return false;
+}
+
+/** The same for one thread. A glance without the other's task_lock: the caller holds the asked task's, and two do not nest. */
 export function* sharesMm(cpu: Cpu, task: number, mm: number): Steps<boolean> {
   return load(cpu, task + Task.pid) !== 0 && (yield* atomicLoad(cpu, task + Task.mm)) === mm;
 }

@@ -8,7 +8,7 @@ import { findProtocol } from "../../src/machine/roles.ts";
 import { VM_WRITE } from "../../src/mm/vma.ts";
 import { INELIGIBLE, oomBadness } from "../../src/oom/badness.ts";
 import { KILLER_V5_9 } from "../../src/oom/killer-rules.ts";
-import { oomControl, outOfMemory } from "../../src/oom/out-of-memory.ts";
+import { oomControl, outOfMemory, sysrqOomKill } from "../../src/oom/out-of-memory.ts";
 import { mreleaseFind } from "../../src/oom/process-mrelease.ts";
 import { fatalSignalPending, park } from "../../src/sync/park.ts";
 import { Signal } from "../../src/task/signal.ts";
@@ -19,6 +19,7 @@ import { burstScheduler, OomLab } from "./lab.ts";
 const LEADER = 0;
 const THREAD = 1;
 const KILLER = 2;
+const VICTIM = 3;
 
 /** Killed, its first thread gone. */
 function halfGone() {
@@ -64,6 +65,19 @@ it("is helped to die, so that nobody panics while its memory is on its way back"
   expect(lab.word(lab.word(leader.task + Task.signal) + Signal.oomMm)).toBe(leader.mm);
   expect([leader, thread].map(({ task }) => lab.word(task + Task.tifMemdie))).toEqual([0, 1]);
   expect(kill(), "the scan waits for it").toBe(true);
+});
+
+it("dies with the victim whose memory it shares, as sharers do", () => {
+  const lab = new OomLab({ protocol: "v6.1", cpus: 4, oomKiller: true });
+  const victim = lab.spawn(VICTIM, [{ startVpn: 0x10, pages: 9, flags: VM_WRITE, present: "all" }]);
+  const sharer = lab.share(LEADER, victim);
+  addThread(lab, THREAD, sharer);
+  lab.words[lab.word(victim.task + Task.signal) + Signal.oomScoreAdj] = 500;
+  lab.alone(LEADER, exitCurrent);
+  expect(lab.word(sharer.task + Task.mm)).toBe(0);
+  lab.alone(KILLER, (cpu) => sysrqOomKill(cpu, findProtocol("v6.1")));
+  const killed = (slot: number): boolean => lab.alone(slot, fatalSignalPending);
+  expect([VICTIM, THREAD].map(killed)).toEqual([true, true]);
 });
 
 it("whatever the order in which threads leave and the killer looks, it is never overlooked; 1000 seeds", () => {
