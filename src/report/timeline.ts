@@ -3,7 +3,7 @@
  * unmapped, short lock waits) is joined to one row that says how often and until when.
  */
 
-import { MMF_OOM_SKIP, MMF_UNSTABLE } from "../mm/mm-struct.ts";
+import { MMF_OOM_REAP_QUEUED, MMF_OOM_SKIP, MMF_OOM_VICTIM, MMF_UNSTABLE } from "../mm/mm-struct.ts";
 import {
   ALLOC_STALL_BEGIN,
   ALLOC_STALL_END,
@@ -113,7 +113,12 @@ function holdText(write: number): string {
   return `holds mmap_lock for ${write === 1 ? "writing" : "reading"}`;
 }
 
-const MMF_NAMES: Readonly<Record<number, string>> = { [MMF_OOM_SKIP]: "MMF_OOM_SKIP", [MMF_UNSTABLE]: "MMF_UNSTABLE" };
+const MMF_NAMES: Readonly<Record<number, string>> = {
+  [MMF_OOM_SKIP]: "MMF_OOM_SKIP",
+  [MMF_UNSTABLE]: "MMF_UNSTABLE",
+  [MMF_OOM_VICTIM]: "MMF_OOM_VICTIM",
+  [MMF_OOM_REAP_QUEUED]: "MMF_OOM_REAP_QUEUED",
+};
 
 /** A tracepoint's name and whom it is about; its other fields are in the list of tracepoints. */
 function describe(record: TraceRecord): string {
