@@ -41,6 +41,7 @@ const BUNDLES = [
       "worker-explore": "workers/explore.ts",
       "bench-explore": "bench/explore/main.ts",
       "bench-replays": "bench/explore/replays-main.ts",
+      "bench-proofs": "bench/explore/proofs-main.ts",
     },
   },
   { variant: "parallel", entries: { sync: "src/sync/standalone.ts" } },

@@ -1,11 +1,7 @@
 /** How long a user waits: each case from the start of the process until it is found, and until it is shrunk. */
 
-import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
-import type { ExploreResult } from "../../src/report/explore-result.ts";
 import { CASES } from "../../src/scenario/cases/index.ts";
-import { distUrl } from "../../src/strip/dist.ts";
+import { exploreCase } from "./explore-case.ts";
 import { type Interval, intervalOf } from "./rates.ts";
 
 export interface ColdFind {
@@ -52,23 +48,10 @@ interface Run {
 }
 
 async function exploreCold(id: string, seed: number): Promise<Run> {
-  const cli = fileURLToPath(distUrl("cli.js"));
   const began = performance.now();
-  const text = await outputOf([cli, "explore", id, "--seed", String(seed), "--json", "-"]);
+  const { violation, executions } = await exploreCase([id, "--seed", String(seed)]);
   const seconds = (performance.now() - began) / 1000;
-  const { violation, executions } = JSON.parse(text) as ExploreResult;
   if (!violation) throw new Error(`exploreCold: ${id}, seed ${seed}: nothing was found in ${executions} executions`);
   const { shrinkSeconds: shrunk, preemptions } = violation;
   return { found: seconds - shrunk, shrunk, preemptions, executions };
-}
-
-/** Exit code 1 says that something was found. */
-async function outputOf(args: readonly string[]): Promise<string> {
-  try {
-    return (await promisify(execFile)(process.execPath, [...args])).stdout;
-  } catch (error) {
-    const { code, stdout } = error as { readonly code?: unknown; readonly stdout?: string };
-    if (code === 1 && stdout) return stdout;
-    throw error;
-  }
 }

@@ -5,25 +5,27 @@
 
 import { dependentEffects, type Effect } from "./effect.ts";
 
+const UNKNOWN = 0;
+const YES = 1;
+const NO = 2;
+
 export class Sequence {
+  /** What is left of it. Of the trace's own: copy what is kept. */
   readonly effects: Effect[];
-  /** `before[j * length + i]` is 1 when step i must come before step j; by positions at the beginning. */
-  readonly #before: Uint8Array;
+  /** By position at the beginning, all of them. */
+  readonly #all: readonly Effect[];
   /** Position at the beginning of each step that is left. */
   readonly #positions: number[];
-  readonly #stride: number;
+  readonly #happensBefore: (i: number, j: number) => boolean;
+  /** By position: whether the last step must come after it, once somebody has asked. */
+  #beforeLast: Uint8Array | undefined;
 
   /** `happensBefore(i, j)` for i < j, both of the steps that were seen: what comes before the last one follows from its effect. */
   constructor(effects: Effect[], happensBefore: (i: number, j: number) => boolean) {
     this.effects = effects;
-    this.#stride = effects.length;
+    this.#all = effects.slice();
     this.#positions = effects.map((_, i) => i);
-    this.#before = new Uint8Array(this.#stride * this.#stride);
-    const last = this.#stride - 1;
-    for (let j = 0; j < last; j++) {
-      for (let i = 0; i < j; i++) if (happensBefore(i, j)) this.#before[j * this.#stride + i] = 1;
-    }
-    for (let i = last - 1; i >= 0; i--) if (this.#reaches(i, last)) this.#before[last * this.#stride + i] = 1;
+    this.#happensBefore = happensBefore;
   }
 
   /**
@@ -45,19 +47,25 @@ export class Sequence {
     this.#positions.splice(at, 1);
   }
 
-  /** Step `last` depends on step i, or on one that i comes before. */
-  #reaches(i: number, last: number): boolean {
-    const target = this.effects[last] as Effect;
-    for (let j = i; j < last; j++) {
-      if (j !== i && this.#before[j * this.#stride + i] === 0) continue;
-      if (dependentEffects(this.effects[j] as Effect, target)) return true;
-    }
-    return false;
+  #isInitial(at: number): boolean {
+    const position = this.#positions[at] as number;
+    for (let i = 0; i < at; i++) if (this.#before(this.#positions[i] as number, position)) return false;
+    return true;
   }
 
-  #isInitial(at: number): boolean {
-    const row = (this.#positions[at] as number) * this.#stride;
-    for (let i = 0; i < at; i++) if (this.#before[row + (this.#positions[i] as number)] === 1) return false;
-    return true;
+  #before(i: number, j: number): boolean {
+    return j === this.#all.length - 1 ? this.#isBeforeLast(i) : this.#happensBefore(i, j);
+  }
+
+  /** The last step depends on step i, or on one that step i comes before. */
+  #isBeforeLast(i: number): boolean {
+    const last = this.#all.length - 1;
+    this.#beforeLast ??= new Uint8Array(last);
+    if (this.#beforeLast[i] === UNKNOWN) {
+      let found = dependentEffects(this.#all[i] as Effect, this.#all[last] as Effect);
+      for (let j = i + 1; j < last && !found; j++) found = this.#happensBefore(i, j) && this.#isBeforeLast(j);
+      this.#beforeLast[i] = found ? YES : NO;
+    }
+    return this.#beforeLast[i] === YES;
   }
 }

@@ -3,7 +3,7 @@
  * as sequences that share beginnings, in the order in which they were put there.
  */
 
-import type { Effect } from "./effect.ts";
+import { type Effect, effectOf } from "./effect.ts";
 import type { Sequence } from "./sequence.ts";
 
 export interface WakeupNode {
@@ -23,7 +23,7 @@ export function insertSequence(tree: WakeupNode[], sequence: Sequence): void {
     branches = next.children;
   }
   for (const effect of sequence.effects) {
-    const node: WakeupNode = { effect, children: [] };
+    const node: WakeupNode = { effect: effectOf(effect), children: [] };
     branches.push(node);
     branches = node.children;
   }

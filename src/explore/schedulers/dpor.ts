@@ -68,6 +68,10 @@ class Search {
   readonly #depths: Depth[] = [];
   /** What the last branch taken goes on with. */
   #planned: WakeupNode[] = [];
+  /** First step of the execution at hand that it does not share with the one before. */
+  #fresh = 0;
+  /** By step: whether `isSettled`, once somebody has asked. */
+  readonly #settled: (boolean | undefined)[] = [];
   #classes = 0;
   #cut = false;
   /** Executions that ended with somebody kept from spinning on. */
@@ -127,6 +131,7 @@ class Search {
     if (length > 0 && this.#run?.takeClockRead(this.#trace.facts(length - 1).cpu)) this.#trace.noteClockRead();
     if (!this.#cut) this.#classes++;
     this.#cut = false;
+    this.#settled.length = 0;
     for (let later = 0; later < this.#trace.length; later++) this.#reverseRaces(later);
     return this.#backtrack();
   }
@@ -172,19 +177,38 @@ class Search {
     const trace = this.#trace;
     const facts = trace.facts(later);
     for (const earlier of trace.races(later)) {
-      if (this.#wouldSpinOn(facts, trace.facts(earlier))) continue;
+      if (this.#isSettled(earlier, later) || this.#wouldSpinOn(facts, trace.facts(earlier))) continue;
       this.#ask(earlier, effectWithout(facts, trace.facts(earlier)));
     }
     for (const cpu of bitsOf(facts.putsOff)) {
+      if (this.#isSettled(later, later)) break;
       this.#ask(later, timerEffect(cpu, trace.facts(this.#armed(cpu, later)).word));
     }
     const own = timerEffect(facts.cpu, facts.word);
-    for (const cpu of bitsOf(facts.putOffBy)) this.#ask(this.#armed(cpu, later), own);
+    for (const cpu of bitsOf(facts.putOffBy)) {
+      const armed = this.#armed(cpu, later);
+      if (!this.#isSettled(armed, later)) this.#ask(armed, own);
+    }
   }
 
   /** Without the earlier step the later one would be a spin in vain too many. */
   #wouldSpinOn(later: StepFacts, earlier: StepFacts): boolean {
     return later.kind === OP_SPIN && later.spent >= this.#spins && valueWithout(later, earlier) === later.operand;
+  }
+
+  /**
+   * What was asked for in the place of step `from` after the execution before still stands: all steps since then that
+   * are new happen after it. `later` is the step that would come first.
+   */
+  #isSettled(from: number, later: number): boolean {
+    if (later >= this.#fresh) return false;
+    this.#settled[from] ??= this.#allNewFollow(from);
+    return this.#settled[from] === true;
+  }
+
+  #allNewFollow(from: number): boolean {
+    for (let i = this.#fresh; i < this.#trace.length; i++) if (!this.#trace.happensBefore(from, i)) return false;
+    return true;
   }
 
   /** Asks for `last`, and what does not happen after step `from`, in the place of step `from`. */
@@ -193,7 +217,7 @@ class Search {
     const indices: number[] = [];
     for (let i = from + 1; i < trace.length; i++) if (!trace.happensBefore(from, i)) indices.push(i);
     if (last.choice < 0 && !this.#mayFire(last.cpu, from, indices)) return;
-    const effects = indices.map((i) => effectOf(trace.facts(i)));
+    const effects: Effect[] = indices.map((i) => trace.facts(i));
     effects.push(last);
     const sequence = new Sequence(effects, (i, j) => trace.happensBefore(indices[i] as number, indices[j] as number));
     const { asleep, tree } = this.#depths[from] as Depth;
@@ -233,7 +257,10 @@ class Search {
       depth.tried++;
       asleep.push(effectOf(trace.facts(trace.length - 1)));
       trace.pop();
-      if (tree.length > 0) return true;
+      if (tree.length > 0) {
+        this.#fresh = trace.length;
+        return true;
+      }
       this.#depths.length = trace.length;
     }
     this.finished = true;

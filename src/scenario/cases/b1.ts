@@ -16,14 +16,15 @@ function* waitsForAio(cpu: Cpu, mm: number): Steps<void> {
 }
 
 /** MMF_OOM_SKIP invites the killer to the next victim. Nobody holds mmap_sem here, so no reaper has given up. */
-function skippedTooEarly(words: Int32Array, map: MachineMap): Violation | undefined {
+export function skippedTooEarly(words: Int32Array, map: MachineMap): Violation | undefined {
   const mm = elementOf(map.mms, 0);
   const pages = words[mm + Mm.rss + MM_ANONPAGES] as number;
   if (((words[mm + Mm.flags] as number) & MMF_OOM_SKIP) === 0 || pages === 0) return undefined;
   return new Violation("I5", `the next victim may be killed, while ${pages} pages of this one are mapped`);
 }
 
-function lookedAt(map: MachineMap): number[] {
+/** All that `skippedTooEarly` looks at. */
+export function lookedAt(map: MachineMap): number[] {
   const mm = elementOf(map.mms, 0);
   return [mm + Mm.rss + MM_ANONPAGES, mm + Mm.flags];
 }

@@ -9,15 +9,16 @@ import { b29 } from "./b29.ts";
 import { b30 } from "./b30.ts";
 import { b31 } from "./b31.ts";
 import { BROKEN_LOCK_CASES, LOCK_CASES } from "./locks.ts";
+import { RACE_CASES } from "./races.ts";
 
 export const CASES: readonly Case[] = [b1, b3, b25, b29, b30, b31];
 
-/** Those of locks as well, the broken ones last. */
-export const ALL_CASES: readonly Case[] = [...CASES, ...LOCK_CASES, ...BROKEN_LOCK_CASES];
+/** Races under every protocol and locks as well, the locks that are broken on purpose last. */
+export const ALL_CASES: readonly Case[] = [...CASES, ...RACE_CASES, ...LOCK_CASES, ...BROKEN_LOCK_CASES];
 
 export function findCase(id: string): Case {
   const found = ALL_CASES.find((one) => one.id.toLowerCase() === id.toLowerCase());
   if (found) return found;
   const bugs = CASES.map((one) => one.id).join(", ");
-  throw new UsageError(`case "${id}": expected one of ${bugs}, or a lock's, lock:..., as \`oomrace list\` shows them`);
+  throw new UsageError(`case "${id}": expected one of ${bugs}, race:... or lock:..., as \`oomrace list\` shows them`);
 }

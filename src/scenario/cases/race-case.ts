@@ -17,6 +17,8 @@ export const CASE_MAPPINGS: readonly Mapping[] = [
 export interface RaceCase {
   readonly protocol: string;
   readonly label: string;
+  /** In which the reaper walks; default "forward". */
+  readonly order?: string;
   readonly reaper: Exclude<Reaper, "none">;
   readonly shape?: Partial<MachineShape>;
   /** process_mrelease callers; default 1. */
@@ -31,7 +33,7 @@ export interface RaceCase {
 
 /** The victim exits on CPU 0, reapers are on the next, then whoever else is there. */
 export function raceCase(race: RaceCase): CaseVariant {
-  const { protocol, label, reaper, callers = 1, others, prepare, watch, watchedWords } = race;
+  const { protocol, label, order = "forward", reaper, callers = 1, others, prepare, watch, watchedWords } = race;
   return {
     protocol,
     label,
@@ -50,7 +52,7 @@ export function raceCase(race: RaceCase): CaseVariant {
       const more = others?.(mm) ?? [];
       cpu.words[mm + Mm.mmUsers] = (cpu.words[mm + Mm.mmUsers] as number) + more.length;
       if (prepare) yield* prepare(cpu, mm);
-      const params = { mm, task, protocol, order: "forward" };
+      const params = { mm, task, protocol, order };
       const reapers = Array.from({ length: callers }, (): CaseRole => {
         return { role: reaper, params, title: reaper === "kthread" ? "oom_reaper" : "process_mrelease" };
       });
