@@ -83,7 +83,9 @@ export function subjectOf(program: Program, options: SubjectOptions = {}): Subje
   checkProgram(program);
   const arena = program.words instanceof Int32Array ? program.words : ownArena(program.words, program.threads.length);
   const own = typeof program.words === "number" ? program.words : arena.length;
-  setUp(program, arena);
+  // What lies behind, the CPUs' and the locks', is nothing to write to.
+  const theirs = own < arena.length ? arena.subarray(0, own) : arena;
+  setUp(program, theirs);
   const template = arena.slice();
   const base = alignUp(own, CACHE_PAIR);
   const cpus = program.threads.length;
@@ -98,14 +100,14 @@ export function subjectOf(program: Program, options: SubjectOptions = {}): Subje
       words: arena,
       programs: program.threads,
       cpuOf: program.cpuOf ?? ((id, port) => ({ ...syncCpu(arena, base, id, port), lockOrder })),
-      ...(invariants && { afterStep: () => asViolation("invariant", placeOf, () => invariants(arena)) }),
+      ...(invariants && { afterStep: () => asViolation("invariant", placeOf, () => invariants(theirs)) }),
       ...(place && { sync: place }),
       describe,
       ...options,
     },
     describe,
     check: (results) => {
-      asViolation("check", placeOf, () => check?.(arena, results));
+      asViolation("check", placeOf, () => check?.(theirs, results));
       if (lockOrder > 0) checkLockOrder(arena, lockOrder);
     },
     placeOf,
@@ -143,9 +145,9 @@ function functionsOf({ threads, setup, invariants, check, describe, cpuOf }: Pro
   ];
 }
 
-function setUp({ setup, placeOf }: Program, arena: Int32Array): void {
+function setUp({ setup, placeOf }: Program, words: Int32Array): void {
   try {
-    setup?.(arena);
+    setup?.(words);
   } catch (error) {
     throw new UsageError(`explore: setup: threw ${describeThrown(error, placeOf)}`, { cause: error });
   }

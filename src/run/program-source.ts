@@ -9,7 +9,7 @@ import { checkProgram, type Program } from "../explore/program.ts";
 import { describeThrown, type PlaceOf, placeAsWritten, placeInStack } from "../explore/source-place.ts";
 import { programOf } from "../scenario/case.ts";
 import { findCase } from "../scenario/cases/index.ts";
-import { fileLabel } from "../strip/source.ts";
+import { fileLabel } from "../strip/file-label.ts";
 import type { BuiltProgram } from "../strip/user-program.ts";
 
 export type ProgramSource =

@@ -13,10 +13,11 @@ import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
 import { build, type Plugin } from "esbuild";
 import { UsageError } from "../base/errors.ts";
 import { distUrl } from "./dist.ts";
+import { fileLabel } from "./file-label.ts";
 import { KERNEL_MODULE, type KnownNames } from "./names.ts";
 import { stripPlugin } from "./plugin.ts";
 import { moduleName } from "./scope.ts";
-import { fileLabel, type Refusal, refusalsOf, type SourceText } from "./source.ts";
+import { type Refusal, refusalsOf, type SourceText } from "./source.ts";
 import { type Analysis, analyse, describeRefusals, emit } from "./strip.ts";
 import { buildFlags, type Variant } from "./variants.ts";
 

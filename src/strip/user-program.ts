@@ -8,8 +8,9 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { hashString } from "../base/bits.ts";
 import { UsageError } from "../base/errors.ts";
+import { fileLabel } from "./file-label.ts";
 import { neverRun } from "./never-run.ts";
-import { fileLabel, type ParsedSource, parseSource, type Refusal, refusalsOf } from "./source.ts";
+import { type ParsedSource, parseSource, type Refusal, refusalsOf } from "./source.ts";
 import { describeRefusals } from "./strip.ts";
 import { buildFolder, bundle, collectSources, entryFile, kernelNames, unknownImports } from "./user-module.ts";
 

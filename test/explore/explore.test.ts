@@ -127,6 +127,16 @@ test("dfs counts: two threads that read, then write have six orders and two fina
   expect(some.claim).toBe("every execution with at most 0 preemptions was run");
 });
 
+test("setup, invariants and check get the words that were asked for, and not what lies behind", () => {
+  const seen = new Set<number>();
+  const see = (words: Int32Array): void => {
+    seen.add(words.length);
+  };
+  const program: Program = { ...careful(2, 1), setup: see, invariants: see, check: see, words: 3 };
+  explore(program, { executions: 2 });
+  expect([...seen]).toEqual([3]);
+});
+
 test("limits: executions, and a violation ends it at once", () => {
   expect(explore(careful(2, 1), { executions: 17 }).executions).toBe(17);
   expect(explore(careful(2, 1), { seconds: 0.000001 }).executions).toBeLessThan(100);
