@@ -17,14 +17,14 @@ import { buildExploreResult, type Drawn } from "../report/explore-result.ts";
 import { renderExplore } from "../report/explore-text.ts";
 import { formatCount } from "../report/format.ts";
 import { writeJson } from "../report/json.ts";
-import type { ProgramSource } from "../run/explore-job.ts";
 import { type JobsOptions, MAX_JOBS, searchInJobs } from "../run/explore-jobs.ts";
 import { GcClock } from "../run/gc-clock.ts";
+import type { ProgramSource } from "../run/program-source.ts";
 import { packageVersion } from "../run/version.ts";
-import { type CaseProgram, columnTitles, orderOf, programOf } from "../scenario/case.ts";
 import { writeCaseSchedule } from "../scenario/case-schedule.ts";
-import { CASES, findCase } from "../scenario/cases/index.ts";
+import { CASES } from "../scenario/cases/index.ts";
 import { EXIT_FINE, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE, EXIT_VIOLATION } from "./exit-code.ts";
+import { blamingUser, type ExploreTarget, findTarget } from "./explore-target.ts";
 import { setHelpPage } from "./help.ts";
 import { catchInterrupt, type Interrupt } from "./interrupt.ts";
 import { JSON_FLAGS, jsonTarget } from "./json-option.ts";
@@ -56,11 +56,14 @@ const SLICE_MS = 100;
 export function addExplore(program: Command): void {
   const command = program
     .command("explore")
-    .argument("<case>", `${CASES.map(({ id }) => id).join(", ")}, or a lock's: lock:rwsem, ...`)
+    .argument(
+      "<case|file>",
+      `${CASES.map(({ id }) => id).join(", ")}; a lock's: lock:rwsem, ...; or a module with a program of yours`,
+    )
     .summary("looks for an interleaving that breaks an invariant, shrinks it and draws it")
     .description(
       "steps the same source in one thread, interleaving after interleaving, until one breaks an invariant; then shrinks it " +
-        "and draws it as a kernel changelog would. `oomrace list` tells the cases",
+        "and draws it as a kernel changelog would. `oomrace list` tells the cases, docs/explorer.md how to write a program",
     )
     .option("--fixed", "explore the protocol that mended it", false)
     .option("--seed <n>", "the same seed repeats the same executions", wholeNumber("--seed", 0), 1)
@@ -75,8 +78,9 @@ export function addExplore(program: Command): void {
     .option("--mermaid", "draw as Mermaid sequence text", false)
     .option("--full", "draw what goes on inside lock operations, too", false)
     .option(JSON_FLAGS, "also write the result; - for standard output, without report", jsonTarget)
-    .action(async (id: string, flags: ExploreFlags) => {
-      process.exitCode = await explore(id, flags);
+    .action(async (name: string, flags: ExploreFlags) => {
+      const target = await findTarget(name, flags.fixed);
+      process.exitCode = await blamingUser(target, () => explore(target, flags));
     });
   addChoices(command);
   setHelpPage(command, {
@@ -92,6 +96,7 @@ export function addExplore(program: Command): void {
         "oomrace explore lock:rwsem --scheduler pct",
         "A lock, with CPUs that use it in every way; `oomrace list` has them all",
       ],
+      ["oomrace explore ./mine.ts --scheduler dpor", "A program of your own, one execution for each class"],
       ["oomrace explore B30 --fixed --scheduler dfs --bound 1", "Everything that one preemption can do"],
     ],
     exitCodes: [EXIT_FINE, EXIT_VIOLATION, EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED],
@@ -112,12 +117,9 @@ function addChoices(command: Command): void {
   for (const option of [scheduler, time, require]) command.addOption(option);
 }
 
-async function explore(id: string, flags: ExploreFlags): Promise<number> {
-  const found = findCase(id);
-  const { id: scenario, title } = found;
-  const { fixed, json, jobs, mermaid, require } = flags;
-  const variant = fixed ? found.fixed : found.broken;
-  const program = programOf(variant);
+async function explore(target: ExploreTarget, flags: ExploreFlags): Promise<number> {
+  const { scenario, fixed, title, protocol, order, program, source, titles } = target;
+  const { json, jobs, mermaid, require } = flags;
   const options = exploreOptions(flags);
   const explorer = new Explorer(program, options);
   const progress = progressLine();
@@ -125,27 +127,19 @@ async function explore(id: string, flags: ExploreFlags): Promise<number> {
   try {
     const gc = new GcClock();
     if (jobs === 1) await advance(explorer, progress, interrupt);
-    else await share(explorer, { id: scenario, fixed }, { ...options, jobs }, progress, interrupt);
+    else await share(explorer, source, { ...options, jobs }, progress, interrupt);
     const gcShare = await gc.stop();
     progress.show("shrinking");
     const exploration = explorer.result();
     const { violation } = exploration;
-    const explored = {
-      scenario,
-      fixed,
-      title,
-      protocol: found.insideLocks ? variant.label : variant.protocol,
-      order: orderOf(program),
-      cpus: columnTitles(program),
-      jobs,
-    };
+    const explored = { scenario, fixed, title, protocol, order, cpus: titles, jobs };
     const result = buildExploreResult(explored, exploration, {
       version: packageVersion(),
       interrupted: interrupt.stopped(),
       gcShare: jobs === 1 ? gcShare : null,
       drawn: violation && {
         schedule: writeCaseSchedule(scenario, fixed, violation.text),
-        ...drawn(explorer, program, violation, flags.full || found.insideLocks === true),
+        ...drawn(explorer, titles, violation, flags.full || target.insideLocks),
       },
     });
     progress.clear();
@@ -204,14 +198,13 @@ function executed(executions: number): string {
 /** Both diagrams of the violation. */
 function drawn(
   explorer: Explorer,
-  program: CaseProgram,
+  titles: readonly string[],
   { schedule, message, watch }: ExploredViolation,
   insideLocks: boolean,
 ): Omit<Drawn, "schedule"> {
   const { steps } = traceSchedule(explorer.subject, schedule, watch);
   // What everybody waits for in a deadlock stands above the diagram already.
   const end = message.split("\n", 1)[0] as string;
-  const options = { titles: columnTitles(program), end, insideLocks };
-  const cpus = program.roles.length;
-  return { diagram: drawText(steps, cpus, options), mermaid: drawMermaid(steps, cpus, options) };
+  const options = { titles, end, insideLocks };
+  return { diagram: drawText(steps, titles.length, options), mermaid: drawMermaid(steps, titles.length, options) };
 }

@@ -4,6 +4,8 @@
  */
 
 import * as seam from "../arena/mem.ts";
+import type { Subject } from "./program.ts";
+import { type PlaceOf, placeInFrame } from "./source-place.ts";
 
 /** A thread uses a primitive that the explorer does not know. Neither a race that was found nor a fault of oomrace. */
 export class UnknownPrimitive extends Error {
@@ -28,14 +30,14 @@ const KINDS = [
 /** The seam's own functions, which may. */
 const SEAM: ReadonlySet<string> = new Set(Object.keys(seam));
 
-/** Runs `run`; throws UnknownPrimitive afterwards when anything but the seam has used `Atomics` on `words` meanwhile. */
-export function withAtomicsWatched<T>(words: Int32Array, run: () => T): T {
+/** Runs `run`; throws UnknownPrimitive afterwards when anything but the seam has used `Atomics` on its words meanwhile. */
+export function withAtomicsWatched<T>({ words, placeOf }: Pick<Subject, "words" | "placeOf">, run: () => T): T {
   const atomics = Atomics as unknown as Record<string, AtomicsFunction>;
   const originals = KINDS.map((kind) => atomics[kind] as AtomicsFunction);
   let refused = "";
   KINDS.forEach((kind, i) => {
     atomics[kind] = function watched(array, ...operands) {
-      if (array.buffer === words.buffer && refused === "") refused = strangerOn(shortStack(), kind);
+      if (array.buffer === words.buffer && refused === "") refused = strangerOn(shortStack(), kind, placeOf);
       return (originals[i] as AtomicsFunction)(array, ...operands);
     };
   });
@@ -62,8 +64,8 @@ function shortStack(): string {
 }
 
 /** "Atomics.add in addOne (file:line:column)", or "" when the caller is the seam. */
-function strangerOn(stack: string, kind: string): string {
+function strangerOn(stack: string, kind: string, placeOf?: PlaceOf): string {
   const [, , , caller = ""] = stack.split("\n");
   const [, name = "", place = caller.trim()] = /^\s*at (?:[\w$]+\.)*([\w$]+) \((.*)\)$/.exec(caller) ?? [];
-  return SEAM.has(name) ? "" : `Atomics.${kind} in ${name} (${place})`;
+  return SEAM.has(name) ? "" : `Atomics.${kind} in ${name} (${placeInFrame(caller, placeOf) ?? place})`;
 }

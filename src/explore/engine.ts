@@ -15,9 +15,10 @@
 import type { Cpu, PlainWatch, Port, Steps } from "../arena/cpu.ts";
 import { UNORDERED } from "../arena/mem.ts";
 import { assert } from "../base/assert.ts";
-import { InternalFault } from "../base/errors.ts";
+import { InternalFault, UsageError } from "../base/errors.ts";
 import { CPU_DONE, CPU_RUNNING, CpuSync } from "../sync/cpu-sync.ts";
 import { deadlockReport } from "./deadlock-report.ts";
+import { Misstep } from "./misstep.ts";
 import { endByError, type Outcome } from "./outcome.ts";
 import type { RaceDetector } from "./race-detector.ts";
 import { PENDING_WORDS, RunState } from "./run-state.ts";
@@ -181,7 +182,13 @@ export class Engine {
     for (let id = 0; id < programs.length; id++) {
       const cpu = this.#cpus[id] as Cpu;
       setState(cpu, CPU_RUNNING);
-      this.#programs[id] = (programs[id] as (cpu: Cpu) => Steps<unknown>)(cpu);
+      let made: Steps<unknown>;
+      try {
+        made = (programs[id] as (cpu: Cpu) => Steps<unknown>)(cpu);
+      } catch (error) {
+        return endByError(id, error);
+      }
+      this.#programs[id] = steppable(id, made);
       const ending = points ? undefined : this.#advance(id);
       if (ending) return ending;
     }
@@ -274,7 +281,7 @@ export class Engine {
     this.#begun[id] = 1;
     try {
       const step = (this.#programs[id] as Steps<unknown>).next();
-      if (grant.done !== grant.allowed) throw new InternalFault(`interleave: ${bareYield(id)}`);
+      if (grant.done !== grant.allowed) throw new Misstep(`interleave: ${bareYield(id)}`);
       if (step.done) {
         this.#results[id] = step.value;
         setState(this.#cpus[id] as Cpu, CPU_DONE);
@@ -303,6 +310,14 @@ export class Engine {
     }
     return undefined;
   }
+}
+
+/** Throws UsageError for what cannot be stepped: nothing at all, a promise, an async generator. */
+function steppable(id: number, made: Steps<unknown>): Steps<unknown> {
+  if (typeof made?.next === "function" && Symbol.iterator in made) return made;
+  throw new UsageError(
+    `explore: threads[${id}]: returned ${made === undefined ? "nothing" : "no generator"}, expected a generator function (function*)`,
+  );
 }
 
 function bareYield(id: number): string {

@@ -44,7 +44,7 @@ export class Executor {
     const race = this.#collects ? undefined : this.detector?.races[0];
     // Also where the program caught what ended it.
     if (race) return { invariant: DATA_RACE, message: `${DATA_RACE}: ${describeRace(race, this.subject.describe)}` };
-    if (ending.state !== "finished") return findingOf(ending);
+    if (ending.state !== "finished") return findingOf(ending, this.subject.placeOf);
     return findingBy(() => this.subject.check(ending.results));
   }
 

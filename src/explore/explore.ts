@@ -268,7 +268,7 @@ export class Explorer {
   #audit(execution: number): Finding | undefined {
     const twice = (): Finding | undefined => this.#executeTwice(execution);
     const watched = execution < AUDIT_FIRST || execution % WATCH_EVERY === 0;
-    return watched ? withAtomicsWatched(this.subject.words, twice) : twice();
+    return watched ? withAtomicsWatched(this.subject, twice) : twice();
   }
 
   /** The second time by the schedule of the first: what each step could choose from must be the same. */

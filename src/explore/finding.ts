@@ -3,6 +3,7 @@
 import type { Ending } from "./engine.ts";
 import { isViolation } from "./outcome.ts";
 import type { Schedule } from "./schedule.ts";
+import { describeThrown, type PlaceOf } from "./source-place.ts";
 
 export interface Finding {
   /** "I1" to "I12" or a lock's rule, "check", "invariant", "data race", "lock order", "deadlock", "livelock", or "error" for what a thread threw. */
@@ -20,8 +21,11 @@ export interface Failure extends Finding {
   readonly cpus: number;
 }
 
-/** What is wrong with an execution that ended so; undefined when nothing is. Rethrows a fault of oomrace itself. */
-export function findingOf(ending: Ending): Finding | undefined {
+/**
+ * What is wrong with an execution that ended so; undefined when nothing is. Rethrows a fault of oomrace itself. `placeOf`
+ * leads from the code that ran to its author's files.
+ */
+export function findingOf(ending: Ending, placeOf?: PlaceOf): Finding | undefined {
   switch (ending.state) {
     case "violation":
       return { invariant: ending.violation.invariant, message: ending.violation.message };
@@ -29,12 +33,9 @@ export function findingOf(ending: Ending): Finding | undefined {
       return { invariant: "deadlock", message: `nobody can go on\n${ending.report}` };
     case "livelock":
       return { invariant: "livelock", message: `not finished within the bound of ${ending.bound} steps` };
-    case "fault": {
+    case "fault":
       if (ending.internal) throw ending.error;
-      const text =
-        ending.error instanceof Error ? `${ending.error.name}: ${ending.error.message}` : String(ending.error);
-      return { invariant: "error", message: `CPU ${ending.cpu} threw ${text}` };
-    }
+      return { invariant: "error", message: `CPU ${ending.cpu} threw ${describeThrown(ending.error, placeOf)}` };
     case "finished":
     case "ended":
       return undefined;

@@ -14,6 +14,7 @@ import { syncCpu } from "../sync/sync-cpu.ts";
 import type { EngineOptions, TimeModel } from "./engine.ts";
 import { isInternalFault, isViolation } from "./outcome.ts";
 import { MAX_CPUS } from "./schedule.ts";
+import { describeThrown, type PlaceOf } from "./source-place.ts";
 import { stateHasher } from "./state-set.ts";
 
 export interface Program {
@@ -43,8 +44,15 @@ export interface Program {
   readonly sync?: EngineOptions["sync"];
   /** Stands for code that the threads call into and that schedules depend on, beside their own text. */
   readonly code?: string;
+  /** Where code that was built is in the text it was built from. Default: the program runs as it was written. */
+  readonly placeOf?: PlaceOf;
   /** Words [from, to) that make one final state different from another. Default: the threads' own. */
   readonly state?: readonly [from: number, to: number];
+}
+
+/** Headings of a diagram's columns: the names of the threads' functions. */
+export function threadTitles({ threads }: Program): string[] {
+  return threads.map(({ name }, cpu) => (name === "" ? `CPU ${cpu}` : `CPU ${cpu}: ${name}`));
 }
 
 /** A program with its arena, ready to be executed from the same state as often as asked. */
@@ -54,6 +62,8 @@ export interface Subject {
   readonly describe: (word: number) => string;
   /** Throws a Violation when a finished execution left something wrong. */
   readonly check: (results: readonly unknown[]) => void;
+  /** See Program. */
+  readonly placeOf: PlaceOf | undefined;
   /** Words that the engine's `afterStep` looks at; undefined when nobody knows. */
   readonly watched: readonly number[] | undefined;
   /** Of the program's text and the layout of its memory: schedules of other code have another. */
@@ -73,13 +83,15 @@ export function subjectOf(program: Program, options: SubjectOptions = {}): Subje
   checkProgram(program);
   const arena = program.words instanceof Int32Array ? program.words : ownArena(program.words, program.threads.length);
   const own = typeof program.words === "number" ? program.words : arena.length;
-  program.setup?.(arena);
+  // What lies behind, the CPUs' and the locks', is nothing to write to.
+  const theirs = own < arena.length ? arena.subarray(0, own) : arena;
+  setUp(program, theirs);
   const template = arena.slice();
   const base = alignUp(own, CACHE_PAIR);
   const cpus = program.threads.length;
   const lockOrder = program.cpuOf ? 0 : alignUp(base + cpus * CpuSync.WORDS, CACHE_PAIR);
   const sync = { words: arena, base, stride: CpuSync.WORDS, cpus, classNames: lockClassNames() };
-  const { invariants, check, sync: place = program.cpuOf ? undefined : sync } = program;
+  const { invariants, check, placeOf, sync: place = program.cpuOf ? undefined : sync } = program;
   const describe =
     program.describe ?? ((word) => (word < own ? `words[${word}]` : `own words of CPU ${cpuAt(word, base)}`));
   return {
@@ -88,16 +100,17 @@ export function subjectOf(program: Program, options: SubjectOptions = {}): Subje
       words: arena,
       programs: program.threads,
       cpuOf: program.cpuOf ?? ((id, port) => ({ ...syncCpu(arena, base, id, port), lockOrder })),
-      ...(invariants && { afterStep: () => asViolation("invariant", () => invariants(arena)) }),
+      ...(invariants && { afterStep: () => asViolation("invariant", placeOf, () => invariants(theirs)) }),
       ...(place && { sync: place }),
       describe,
       ...options,
     },
     describe,
     check: (results) => {
-      asViolation("check", () => check?.(arena, results));
+      asViolation("check", placeOf, () => check?.(theirs, results));
       if (lockOrder > 0) checkLockOrder(arena, lockOrder);
     },
+    placeOf,
     watched: invariants ? program.invariantWords : [],
     codeHash: codeHash(program, arena.length),
     reset: () => arena.set(template),
@@ -105,14 +118,38 @@ export function subjectOf(program: Program, options: SubjectOptions = {}): Subje
   };
 }
 
-function checkProgram({ words, threads, cpuOf }: Program): void {
-  if (threads.length < 1 || threads.length > MAX_CPUS) {
-    throw new UsageError(`explore: threads: got ${threads.length}, expected 1 to ${MAX_CPUS}`);
+/** Throws UsageError, which begins with `where`, when `program` is none: types hold nobody to anything at run time. */
+export function checkProgram(program: Program, where = "explore"): void {
+  const { words, threads, cpuOf } = program;
+  if (!Array.isArray(threads) || threads.length < 1 || threads.length > MAX_CPUS) {
+    const got = Array.isArray(threads) ? threads.length : typeof threads;
+    throw new UsageError(`${where}: threads: got ${got}, expected a list of 1 to ${MAX_CPUS} generator functions`);
+  }
+  for (const [name, value] of functionsOf(program)) {
+    if (typeof value !== "function")
+      throw new UsageError(`${where}: ${name}: got ${typeof value}, expected a function`);
   }
   if (words instanceof Int32Array) {
-    if (!cpuOf) throw new UsageError("explore: cpuOf: missing, expected beside an arena in words");
+    if (!cpuOf) throw new UsageError(`${where}: cpuOf: missing, expected beside an arena in words`);
   } else if (!Number.isInteger(words) || words < 1) {
-    throw new UsageError(`explore: words: got ${words}, expected how many words the threads share, 1 or more`);
+    throw new UsageError(`${where}: words: got ${words}, expected how many words the threads share, 1 or more`);
+  }
+}
+
+/** What must be a function, with its name. */
+function functionsOf({ threads, setup, invariants, check, describe, cpuOf }: Program): [string, unknown][] {
+  const optional = Object.entries({ setup, invariants, check, describe, cpuOf });
+  return [
+    ...threads.map((thread, i): [string, unknown] => [`threads[${i}]`, thread]),
+    ...optional.filter(([, value]) => value !== undefined),
+  ];
+}
+
+function setUp({ setup, placeOf }: Program, words: Int32Array): void {
+  try {
+    setup?.(words);
+  } catch (error) {
+    throw new UsageError(`explore: setup: threw ${describeThrown(error, placeOf)}`, { cause: error });
   }
 }
 
@@ -133,13 +170,14 @@ function cpuAt(word: number, base: number): number {
   return Math.floor((word - base) / CpuSync.WORDS);
 }
 
-/** Whatever the user's look at memory throws means that the program is broken. */
-function asViolation(name: string, look: () => void): void {
+/** Whatever the user's look at memory throws means that the program is broken; its own slips come with their place. */
+function asViolation(name: string, placeOf: PlaceOf | undefined, look: () => void): void {
   try {
     look();
   } catch (error) {
     if (isViolation(error) || isInternalFault(error)) throw error;
-    throw new Violation(name, error instanceof Error ? error.message : String(error));
+    const slip = error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError;
+    throw new Violation(name, error instanceof Error && !slip ? error.message : describeThrown(error, placeOf));
   }
 }
 

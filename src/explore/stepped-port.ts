@@ -2,7 +2,7 @@
 
 import type { PlainWatch, Port } from "../arena/cpu.ts";
 import * as seam from "../arena/mem.ts";
-import { InternalFault } from "../base/errors.ts";
+import { Misstep } from "./misstep.ts";
 import type { RaceDetector } from "./race-detector.ts";
 import { PENDING_WORDS, type RunState } from "./run-state.ts";
 
@@ -41,9 +41,9 @@ export function steppedPort(run: RunState, cpu: number, grant: Grant, options: S
   };
 }
 
-function missedPoint(cpu: number, grant: Grant): InternalFault {
+function missedPoint(cpu: number, grant: Grant): Misstep {
   const where = callerOfSeam(new Error().stack ?? "");
-  return new InternalFault(
+  return new Misstep(
     `granted: CPU ${cpu} did shared operation ${grant.done} of a step that was granted ${grant.allowed}; ` +
       `no scheduling point before ${where}`,
   );

@@ -1,7 +1,7 @@
 /** What came of exploring a program of one's own, as text: the verdict, and the interleaving that breaks it, drawn. */
 
 import type { Exploration } from "../explore/explore.ts";
-import { type Program, subjectOf } from "../explore/program.ts";
+import { type Program, subjectOf, threadTitles } from "../explore/program.ts";
 import { traceSchedule } from "../explore/step-trace.ts";
 import { type DiagramOptions, drawText } from "./diagram.ts";
 import { raceLines, renderStopped } from "./explore-text.ts";
@@ -20,7 +20,7 @@ export function renderExploration(
     return renderStopped({ ...exploration, timeModel: time, bound: maxSteps, interrupted: false, gcShare: null });
   const { message, execution, steps, preemptions, schedule, watch, race } = violation;
   const trace = traceSchedule(subjectOf(program, { maxSteps, time }), schedule, watch);
-  const titles = program.threads.map(({ name }, cpu) => (name === "" ? `CPU ${cpu}` : `CPU ${cpu}: ${name}`));
+  const titles = threadTitles(program);
   const end = message.split("\n", 1)[0] as string;
   return [
     `VIOLATION ${message}`,

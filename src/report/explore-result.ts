@@ -6,13 +6,13 @@ export const EXPLORE_SCHEMA = "oomrace.explore/1";
 
 /** What was explored, beside how. */
 export interface ExploredCase {
-  /** The case's id. */
+  /** The case's id, or the path of the module explored. */
   readonly scenario: string;
   /** The protocol that mended it was explored, not the broken one. */
   readonly fixed: boolean;
   readonly title: string;
-  /** Or, where a lock is explored, which one. */
-  readonly protocol: string;
+  /** Or, where a lock is explored, which one; null for a program that is no case. */
+  readonly protocol: string | null;
   /** In which the reaper walks; null where none does. */
   readonly order: string | null;
   /** Columns' headings, by CPU. */
@@ -56,7 +56,7 @@ export interface ViolationRecord {
   readonly message: string;
   /** The data race that it comes of, in words; null when no race was found first. */
   readonly race: string | null;
-  /** Worker threads can follow the schedule. */
+  /** Worker threads can follow the schedule: it is a case's, and needs no plain access for a scheduling point. */
   readonly forceable: boolean;
   /** For `oomrace replay`. */
   readonly schedule: string;
@@ -103,7 +103,7 @@ export function buildExploreResult(
             invariant: violation.invariant,
             message: violation.message,
             race: violation.race?.message ?? null,
-            forceable: !violation.watch.races && !violation.watch.points,
+            forceable: explored.protocol !== null && !violation.watch.races && !violation.watch.points,
             steps: violation.steps,
             preemptions: violation.preemptions,
             execution: violation.execution,

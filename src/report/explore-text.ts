@@ -1,5 +1,6 @@
 /** `oomrace explore` as text: the verdict first, then how it comes about. */
 
+import { DEFAULT_MAX_STEPS } from "../explore/engine.ts";
 import type { ExploreResult, ViolationRecord } from "./explore-result.ts";
 import { formatCount, formatCounted, formatNs, formatShare } from "./format.ts";
 
@@ -25,12 +26,14 @@ type Tried = Pick<
 /** With `mermaid` the violation is drawn as a Mermaid sequence diagram. */
 export function renderExplore(result: ExploreResult, mermaid = false): string {
   const { scenario, fixed, title, protocol, violation } = result;
-  const head = `${scenario}${fixed ? " --fixed" : ""} (${protocol}): ${title}`;
+  const head = `${scenario}${fixed ? " --fixed" : ""}${protocol === null ? "" : ` (${protocol})`}: ${title}`;
   return [head, violation ? renderViolation(result, violation, mermaid) : renderStopped(result)].join("\n\n");
 }
 
 function renderViolation(result: ExploreResult, violation: ViolationRecord, mermaid: boolean): string {
   const { message, steps, preemptions, foundSteps, execution, shrinkSeconds, schedule, race, forceable } = violation;
+  const under = exploredUnder(result);
+  const again = shellWord(schedule);
   return [
     `VIOLATION ${message}`,
     `  execution ${formatCount(execution + 1)} of ${scheduling(result)}, after ${seconds(result.seconds)}`,
@@ -39,9 +42,19 @@ function renderViolation(result: ExploreResult, violation: ViolationRecord, merm
     "",
     mermaid ? violation.mermaid : violation.diagram,
     "",
-    `again, step by step: oomrace replay ${schedule}`,
-    ...(forceable ? [`on real threads:     oomrace replay --engine forced ${schedule}`] : []),
+    `again, step by step: oomrace replay ${under}${again}`,
+    ...(forceable ? [`on real threads:     oomrace replay --engine forced ${under}${again}`] : []),
   ].join("\n");
+}
+
+/** What `replay` must be told beside the schedule; mostly nothing. */
+function exploredUnder({ timeModel, bound }: ExploreResult): string {
+  return `${timeModel === "ordered" ? "" : `--time ${timeModel} `}${bound === DEFAULT_MAX_STEPS ? "" : `--max-steps ${bound} `}`;
+}
+
+/** Paths may hold what a shell would take apart. */
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** The data race that a violation comes of, unless it is the violation itself. */

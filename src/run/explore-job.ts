@@ -1,18 +1,9 @@
 /** One job of an exploration: a thread that executes chunk after chunk of the executions, of a program that it makes itself. */
 
-import { UsageError } from "../base/errors.ts";
 import { type ExploreOptions, Explorer, type SearchPart } from "../explore/explore.ts";
-import type { Program } from "../explore/program.ts";
-import { programOf } from "../scenario/case.ts";
-import { findCase } from "../scenario/cases/index.ts";
 import type { WireError } from "./messages.ts";
+import { type ProgramSource, programFrom } from "./program-source.ts";
 import { toWire } from "./wire-error.ts";
-
-/** Where every thread finds the program: generators do not cross threads. */
-export type ProgramSource =
-  | { readonly id: string; readonly fixed: boolean }
-  /** URL of a module whose default export is a Program. */
-  | { readonly module: string };
 
 /** Words that all jobs of an exploration share. */
 export const JobBoard = {
@@ -52,17 +43,6 @@ export async function searchChunk(request: ChunkRequest): Promise<ChunkReply> {
     noteFailed(board, chunk);
     return { error: toWire(error) };
   }
-}
-
-/** Throws UsageError when there is none. */
-export async function programFrom(source: ProgramSource): Promise<Program> {
-  if ("id" in source) {
-    const { broken, fixed } = findCase(source.id);
-    return programOf(source.fixed ? fixed : broken);
-  }
-  const { default: program } = (await import(source.module)) as { default?: Program };
-  if (typeof program === "object" && Array.isArray(program.threads)) return program;
-  throw new UsageError(`explore: ${source.module}: expected a program as default export, with words and threads`);
 }
 
 function noteFailed(board: Int32Array, chunk: number): void {

@@ -14,7 +14,8 @@ import {
   type SearchPart,
 } from "../explore/explore.ts";
 import { distUrl } from "../strip/dist.ts";
-import { type ChunkReply, type ChunkRequest, JobBoard, type ProgramSource, programFrom } from "./explore-job.ts";
+import { type ChunkReply, type ChunkRequest, JobBoard } from "./explore-job.ts";
+import { type ProgramSource, programFrom } from "./program-source.ts";
 import { fromWire } from "./wire-error.ts";
 
 export const MAX_JOBS = 256;

@@ -5,7 +5,7 @@
 
 import { resolve } from "node:path";
 import type { Adopted } from "../machine/adopt.ts";
-import { fileLabel } from "../strip/source.ts";
+import { fileLabel } from "../strip/file-label.ts";
 import { buildUserModule, loadUserModule } from "../strip/user-module.ts";
 import type { Kernel, Variant } from "./kernel-variant.ts";
 

@@ -1,6 +1,7 @@
 /** Errors on their way from a worker to the main thread, as {name, message, stack} and the invariant that broke. */
 
 import { InternalFault, UsageError, Violation } from "../base/errors.ts";
+import { UnknownPrimitive } from "../explore/atomics-guard.ts";
 import { Nondeterminism } from "../explore/explore.ts";
 import type { WireError } from "./messages.ts";
 
@@ -26,6 +27,7 @@ function rebuild(wire: WireError, who: string): Error {
   }
   if (wire.name === "UsageError") return new UsageError(wire.message);
   if (wire.name === "Nondeterminism") return new Nondeterminism(wire.message);
+  if (wire.name === "UnknownPrimitive") return new UnknownPrimitive(wire.message);
   if (wire.name === "InternalFault") return new InternalFault(`${who}: ${wire.message}`);
   return new CpuError(`${who}: ${wire.name}: ${wire.message}`);
 }

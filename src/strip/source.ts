@@ -1,9 +1,10 @@
 /** One analysed source file: its text, the plain JavaScript that esbuild makes of it, and the way back. */
 
-import { basename, isAbsolute, relative, resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
 import { getLineInfo, type Node, type Program, parse, tokTypes } from "acorn";
 import { type Message, transform } from "esbuild";
+import { fileLabel } from "./file-label.ts";
 
 export interface SourceText {
   /** Absolute, or any unique name for text that lies in no file. */
@@ -33,13 +34,6 @@ export interface ParsedSource extends SourceText {
   readonly stars: readonly number[];
   /** Place in the original text of a node of `program`. */
   placeOf(node: Node): Place;
-}
-
-/** The name under which people know a file: relative to the working directory where it lies inside it. */
-export function fileLabel(path: string): string {
-  if (!isAbsolute(path)) return path;
-  const inside = relative(process.cwd(), path);
-  return inside.startsWith("..") ? path : inside;
 }
 
 /** "file:line:column: reason" */

@@ -13,20 +13,21 @@ import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
 import { build, type Plugin } from "esbuild";
 import { UsageError } from "../base/errors.ts";
 import { distUrl } from "./dist.ts";
+import { fileLabel } from "./file-label.ts";
 import { KERNEL_MODULE, type KnownNames } from "./names.ts";
 import { stripPlugin } from "./plugin.ts";
 import { moduleName } from "./scope.ts";
-import { fileLabel, type Refusal, refusalsOf, type SourceText } from "./source.ts";
+import { type Refusal, refusalsOf, type SourceText } from "./source.ts";
 import { type Analysis, analyse, describeRefusals, emit } from "./strip.ts";
 import { buildFlags, type Variant } from "./variants.ts";
 
 /** dist/generators.json */
-interface KernelNames extends KnownNames {
+export interface KernelNames extends KnownNames {
   /** Everything that the kernel exports. */
   readonly exports: readonly string[];
 }
 
-const EXTENSIONS = [".ts", ".mts", ".js", ".mjs"];
+export const MODULE_EXTENSIONS = [".ts", ".mts", ".js", ".mjs"];
 
 /** What users' modules may import of the package, and the built file that stands for it. */
 const PACKAGE_MODULES: Record<string, (variant: Variant) => string> = {
@@ -38,7 +39,7 @@ const builds = new Map<string, Promise<string>>();
 let folder: string | undefined;
 
 /** A folder of this thread's own, removed when it ends. */
-function buildFolder(): string {
+export function buildFolder(): string {
   if (folder) return folder;
   const made = mkdtempSync(join(tmpdir(), "oomrace-"));
   process.once("exit", () => rmSync(made, { recursive: true, force: true }));
@@ -72,30 +73,14 @@ export async function loadUserModule(path: string, variant: Variant): Promise<Re
 }
 
 async function buildOnce(entry: string, variant: Variant, name: string): Promise<string> {
-  if (!EXTENSIONS.includes(extname(entry))) {
-    throw new UsageError(`${fileLabel(entry)}: not a module (expected ${EXTENSIONS.join(", ")})`);
-  }
-  if (!existsSync(entry) || !statSync(entry).isFile()) throw new UsageError(`${fileLabel(entry)}: no such file`);
-  const real = realpathSync(entry);
-  const known = JSON.parse(readFileSync(distUrl("generators.json"), "utf8")) as KernelNames;
+  const real = entryFile(entry);
+  const known = kernelNames();
   const analysis = await analyse(collectSources(real), { known });
-  const refusals = [...analysis.refusals, ...unknownImports(analysis, new Set(known.exports))];
+  const refusals = [...analysis.refusals, ...unknownImports(analysis, known)];
   if (refusals.length > 0) throw new UsageError(describeRefusals(refusals));
   try {
-    const result = await build({
-      entryPoints: [real],
-      bundle: true,
-      write: false,
-      platform: "node",
-      format: "esm",
-      target: "node20.19",
-      sourcemap: "inline",
-      define: buildFlags(variant),
-      plugins: [packagePlugin(variant), stripPlugin(analysis, variant, true)],
-      logLevel: "silent",
-    });
     const file = join(buildFolder(), name);
-    writeFileSync(file, result.outputFiles[0]!.contents);
+    writeFileSync(file, await bundle(real, variant, { file, plugins: [stripPlugin(analysis, variant, true)] }));
     return pathToFileURL(file).href;
   } catch (error) {
     const refusals = refusalsOf(error, entry).map((refusal) => toOriginal(refusal, analysis, variant));
@@ -103,8 +88,56 @@ async function buildOnce(entry: string, variant: Variant, name: string): Promise
   }
 }
 
+/** The real path of a user's file. Throws UsageError when there is none, or it is no module. */
+export function entryFile(entry: string): string {
+  if (!MODULE_EXTENSIONS.includes(extname(entry))) {
+    throw new UsageError(`${fileLabel(entry)}: not a module (expected ${MODULE_EXTENSIONS.join(", ")})`);
+  }
+  if (!existsSync(entry) || !statSync(entry).isFile()) {
+    throw new UsageError(`${fileLabel(entry)}: no such file, expected a module`);
+  }
+  return realpathSync(entry);
+}
+
+/** What `oomrace/kernel` offers. */
+export function kernelNames(): KernelNames {
+  return JSON.parse(readFileSync(distUrl("generators.json"), "utf8")) as KernelNames;
+}
+
+export interface BundleOptions {
+  /** Where the text will lie: its source map names sources from there. */
+  readonly file: string;
+  readonly plugins?: readonly Plugin[];
+  /** Functions are called as their author called them, though names clash when files become one. Default false. */
+  readonly keepNames?: boolean;
+}
+
+/** Text of the entry and all that it imports, but for the package's modules. Rejects with esbuild's own errors. */
+export async function bundle(
+  entry: string,
+  variant: Variant,
+  { file, plugins = [], keepNames = false }: BundleOptions,
+): Promise<string> {
+  const result = await build({
+    entryPoints: [entry],
+    outfile: file,
+    bundle: true,
+    write: false,
+    platform: "node",
+    format: "esm",
+    target: "node20.19",
+    sourcemap: "inline",
+    keepNames,
+    define: buildFlags(variant),
+    plugins: [packagePlugin(variant), ...plugins],
+    logLevel: "silent",
+  });
+  return result.outputFiles[0]!.text;
+}
+
 /** Names imported from `oomrace/kernel` that it does not export. */
-function unknownImports(analysis: Analysis, exported: ReadonlySet<string>): Refusal[] {
+export function unknownImports(analysis: Pick<Analysis, "sources">, { exports }: KernelNames): Refusal[] {
+  const exported = new Set(exports);
   const refusals: Refusal[] = [];
   for (const source of analysis.sources.values()) {
     for (const node of source.program.body) {
@@ -146,7 +179,7 @@ function packagePlugin(variant: Variant): Plugin {
 }
 
 /** The entry and every file that it reaches by relative imports. What cannot be found is left to the bundler. */
-function collectSources(entry: string): SourceText[] {
+export function collectSources(entry: string): SourceText[] {
   const sources = new Map<string, SourceText>();
   const reach = (path: string): void => {
     if (sources.has(path)) return;
@@ -165,7 +198,7 @@ function collectSources(entry: string): SourceText[] {
 function resolveRelative(from: string, specifier: string): string | undefined {
   const path = resolve(from, specifier);
   const swapped = path.replace(/\.(m?)js$/, ".$1ts");
-  const candidates = [path, swapped, ...EXTENSIONS.map((end) => path + end)];
-  const found = candidates.find((c) => EXTENSIONS.includes(extname(c)) && existsSync(c) && statSync(c).isFile());
+  const candidates = [path, swapped, ...MODULE_EXTENSIONS.map((end) => path + end)];
+  const found = candidates.find((c) => MODULE_EXTENSIONS.includes(extname(c)) && existsSync(c) && statSync(c).isFile());
   return found && realpathSync(found);
 }

@@ -65,7 +65,7 @@ test.concurrent.each([
   [["explore", "B1", "--scheduler", "luck"], "--scheduler luck: expected one of random, pct, pos, dfs, dpor"],
   [["explore", "B1", "--jobs", "0"], "--jobs 0: expected a whole number from 1 to 256"],
   [["explore", "B1", "--jobs", "2", "--scheduler", "dfs"], "explore: jobs: dfs goes on from where it was"],
-  [["replay", "B1"], 'schedule "B1": expected CASE:..., as `oomrace explore` prints it'],
+  [["replay", "B1"], 'schedule "B1": expected CASE:... or FILE:..., as `oomrace explore` prints it'],
   [
     ["replay", "--engine", "forced", "B1:AgAAAAABAAM"],
     "--engine forced: the schedule is of plain accesses, expected one of scheduling points alone",

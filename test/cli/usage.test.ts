@@ -83,7 +83,7 @@ describe.concurrent("one line says what was expected", () => {
     ["a size for a real process", "bench --layout self --pages 9", /^layout self: --pages 9 given, expected none/],
     ["more VMAs than pages", "bench --layout vmas-2m --pages 5", /^layout vmas-2m: 5 pages in 4096 VMAs, expected/],
     ["a file that cannot be made", "bench --json /no/such/dir/x", /^--json \/no\/.*cannot be written \(ENOENT\), expe/],
-    ["no such module", "bench --protocol ./absent.ts", /^absent\.ts: no such file$/],
+    ["no such module", "bench --protocol ./absent.ts", /^absent\.ts: no such file, expected a module$/],
     [
       "no such member",
       "bench --order examples/protocol/even-odd.ts#odd",

@@ -60,7 +60,7 @@ describe("what counts as a failure", () => {
     });
     expect(explore(throws(new TypeError("no such thing"))).violation).toMatchObject({
       invariant: "error",
-      message: "CPU 0 threw TypeError: no such thing",
+      message: expect.stringMatching(/^CPU 0 threw TypeError: no such thing, at \S+explore\.test\.ts:\d+:\d+$/),
     });
     expect(explore(throws(new Violation("I9", "one victim too many"))).violation?.invariant).toBe("I9");
   });
@@ -127,19 +127,48 @@ test("dfs counts: two threads that read, then write have six orders and two fina
   expect(some.claim).toBe("every execution with at most 0 preemptions was run");
 });
 
+test("setup, invariants and check get the words that were asked for, and not what lies behind", () => {
+  const seen = new Set<number>();
+  const see = (words: Int32Array): void => {
+    seen.add(words.length);
+  };
+  const program: Program = { ...careful(2, 1), setup: see, invariants: see, check: see, words: 3 };
+  explore(program, { executions: 2 });
+  expect([...seen]).toEqual([3]);
+});
+
 test("limits: executions, and a violation ends it at once", () => {
   expect(explore(careful(2, 1), { executions: 17 }).executions).toBe(17);
   expect(explore(careful(2, 1), { seconds: 0.000001 }).executions).toBeLessThan(100);
 });
 
-test.each<[string, () => unknown, string]>([
+test.each<[string, () => unknown, string | RegExp]>([
   [
     "scheduler",
     () => explore(careless(2, 1), { scheduler: "luck" }),
     'scheduler "luck": expected one of random, pct, pos, dfs',
   ],
   ["depth", () => explore(careless(2, 1), { depth: 0 }), "explore: depth: got 0, expected a whole number from 1 on"],
-  ["words", () => explore({ words: 0, threads: [] }), "explore: threads: got 0, expected 1 to 127"],
+  [
+    "words",
+    () => explore({ words: 0, threads: [] }),
+    "explore: threads: got 0, expected a list of 1 to 127 generator functions",
+  ],
+  [
+    "no generator",
+    () => explore({ words: 1, threads: [(() => {}) as unknown as Program["threads"][0]] }),
+    "explore: threads[0]: returned nothing, expected a generator function (function*)",
+  ],
+  [
+    "no function",
+    () => explore({ ...careless(2, 1), check: 3 as unknown as () => void }),
+    "explore: check: got number, expected a function",
+  ],
+  [
+    "setup",
+    () => explore({ ...careless(2, 1), setup: (words) => words.at("x" as unknown as number)!.toFixed(101) as never }),
+    /^explore: setup: threw RangeError: .*, at \S+explore\.test\.ts:\d+:\d+$/,
+  ],
   ["arena", () => explore({ ...careless(2, 1), words: new Int32Array(4) }), "explore: cpuOf: missing"],
 ])("says what is wrong with its options: %s", (_what, run, message) => {
   expect(run).toThrow(UsageError);

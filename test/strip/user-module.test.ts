@@ -156,7 +156,7 @@ describe("what a user's file can do wrong", () => {
   it("not being there", async () => {
     await expect(loadUserModule(join(folder, "absent.ts"), "parallel")).rejects.toMatchObject({
       name: "UsageError",
-      message: expect.stringMatching(/absent\.ts: no such file$/),
+      message: expect.stringMatching(/absent\.ts: no such file, expected a module$/),
     });
   });
 

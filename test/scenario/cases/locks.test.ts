@@ -22,7 +22,7 @@ test("every lock of the package has cases, under ids of their own", () => {
 test("a schedule names its case, though that has a colon of its own", () => {
   const { violation } = explore(programOf(findCase("lock:leaky").broken));
   const read = readCaseSchedule(writeCaseSchedule("lock:leaky", false, violation?.text as string));
-  expect([read.found.id, read.fixed, read.packed.steps]).toEqual(["lock:leaky", false, violation?.steps]);
+  expect([read.name, read.fixed, read.packed.steps]).toEqual(["lock:leaky", false, violation?.steps]);
 });
 
 describe.each(LOCK_CASES)("$id", ({ broken }) => {
