@@ -47,11 +47,14 @@ function* applyLock(cpu: Cpu, mm: number, start: number, end: number, locked: nu
 
 /**
  * `munlock_vma_pages_all` of every mlocked VMA, after which a reaper would no longer pass these by. The caller has shut
- * reapers out, by the write lock or as its protocol says (B4).
+ * reapers out, by the write lock or as its protocol says (B4). The mm's account stays, as it does in exit_mmap.
  */
 export function munlockVmas(cpu: Cpu, mm: number): void {
   const walk = cpu.mm + CpuMm.walk;
-  for (let vma = firstVma(cpu, mm, walk); vma !== 0; vma = nextVma(cpu, vma, walk)) markVma(cpu, mm, vma, 0);
+  for (let vma = firstVma(cpu, mm, walk); vma !== 0; vma = nextVma(cpu, vma, walk)) {
+    const flags = load(cpu, vma + Vma.flags);
+    if ((flags & VM_LOCKED) !== 0) store(cpu, vma + Vma.flags, flags & ~VM_LOCKED);
+  }
 }
 
 /** `mlock_fixup`: hugetlb and device memory stays where it is anyway and is not marked. */

@@ -9,6 +9,7 @@ import { describeOutcome } from "../../src/explore/outcome.ts";
 import type { Mapping } from "../../src/machine/address-space.ts";
 import { findOrder, findProtocol } from "../../src/machine/roles.ts";
 import { HPAGE_PMD_NR } from "../../src/mm/huge-pmd.ts";
+import { mlock, munlockVmas } from "../../src/mm/mlock.ts";
 import { setMmFlag } from "../../src/mm/mm.ts";
 import { MMF_OOM_SKIP, Mm } from "../../src/mm/mm-struct.ts";
 import { mmapWriteLock, mmapWriteUnlock } from "../../src/mm/mmap-lock.ts";
@@ -214,6 +215,18 @@ describe("what is no early kill", () => {
 
   it("sysrq waits for nobody", () => {
     expect(isBroken(killTwice(giveUp, ORDER_SYSRQ).lab)).toBe(false);
+  });
+
+  it("nor what exit_mmap has munlocked since, and unmaps next (v4.17)", () => {
+    const { lab } = killTwice((machine) => {
+      const { mm } = machine.victim;
+      machine.lab.alone(REAPER, (cpu) => mlock(cpu, mm, 0x10, PAGES));
+      giveUp(machine);
+      machine.lab.alone(REAPER, function* (cpu): Steps<void> {
+        munlockVmas(cpu, mm);
+      });
+    });
+    expect(isBroken(lab)).toBe(false);
   });
 
   it("locked memory is not the reaper's", () => {
