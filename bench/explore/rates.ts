@@ -15,6 +15,8 @@ export interface Rate {
   readonly stepsPerExecution: number;
   /** Of the run time, 0 to 1. */
   readonly gcShare: number;
+  /** How many times as long the same executions take with the race detector on. */
+  readonly detectorCost: Interval;
   readonly runs: number;
 }
 
@@ -28,20 +30,24 @@ export interface Interval {
 const FROM = 1100;
 const EXECUTIONS = 200;
 
-/** Runs `program` under `random` as explorers do: reset, execution, check, hash of the final state. */
-export async function measureRate(name: string, program: Program, seed: number, runMs: number): Promise<Rate> {
-  const explorer = new Explorer(program, { scheduler: "random", seed });
-  const search = (): number => explorer.search(FROM, FROM + EXECUTIONS, () => false).steps;
-  const steps = search();
-  const bench = new Bench({ now: cpuMs, time: runMs, warmupTime: runMs, retainSamples: true, throws: true });
-  bench.add(name, search);
+/**
+ * Runs what `makeProgram` makes under `random` as explorers do: reset, execution, check, hash of the final state. Rates are
+ * those without the race detector.
+ */
+export async function measureRate(
+  name: string,
+  makeProgram: () => Program,
+  seed: number,
+  runMs: number,
+): Promise<Rate> {
+  const off = searchOf(makeProgram(), seed, false);
+  const steps = off();
   const gc = new GcClock();
-  await bench.run();
+  const seconds = await timed(name, off, runMs);
   const gcShare = await gc.stop();
-  const result = bench.tasks[0]?.result;
-  if (result?.state !== "completed" || !result.latency.samples)
-    throw new Error(`measureRate: ${name} did not complete`);
-  const seconds = result.latency.samples.map((ms) => ms / 1000);
+  const watched = await timed(name, searchOf(makeProgram(), seed, true), runMs);
+  const pairs = Math.min(seconds.length, watched.length);
+  const costs = Array.from({ length: pairs }, (_, i) => (watched[i] as number) / (seconds[i] as number));
   return {
     name,
     executions: intervalOf(
@@ -54,8 +60,25 @@ export async function measureRate(name: string, program: Program, seed: number, 
     ),
     stepsPerExecution: steps / EXECUTIONS,
     gcShare,
+    detectorCost: intervalOf(costs, seed),
     runs: seconds.length,
   };
+}
+
+function searchOf(program: Program, seed: number, races: boolean): () => number {
+  const explorer = new Explorer(program, { scheduler: "random", seed, races });
+  return () => explorer.search(FROM, FROM + EXECUTIONS, () => false).steps;
+}
+
+/** CPU seconds of each run. */
+async function timed(name: string, search: () => number, runMs: number): Promise<number[]> {
+  const bench = new Bench({ now: cpuMs, time: runMs, warmupTime: runMs, retainSamples: true, throws: true });
+  bench.add(name, search);
+  await bench.run();
+  const result = bench.tasks[0]?.result;
+  if (result?.state !== "completed" || !result.latency.samples)
+    throw new Error(`measureRate: ${name} did not complete`);
+  return result.latency.samples.map((ms) => ms / 1000);
 }
 
 /** Of all threads of this process, so that the collector's helpers count and other processes do not. */
