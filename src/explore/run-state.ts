@@ -133,7 +133,7 @@ export class RunState {
   wake(word: number, count: number, woke?: (cpu: number) => void): number {
     let woken = 0;
     while (woken < count) {
-      const first = this.#firstOn(word);
+      const first = this.firstOn(word);
       if (first < 0) break;
       this.#unpark(first, WAIT_WOKEN);
       woke?.(first);
@@ -197,10 +197,15 @@ export class RunState {
     return this.state.every((state) => state === CPU_ENDED);
   }
 
-  #firstOn(word: number): number {
+  sleepsOn(cpu: number, word: number): boolean {
+    return this.state[cpu] === CPU_WAITS && this.word[cpu] === word;
+  }
+
+  /** CPU that a wake of the word wakes first, leaving out those whose bit is set in `but`; -1 when there is none. */
+  firstOn(word: number, but = 0): number {
     let first = -1;
     for (let cpu = 0; cpu < this.cpus; cpu++) {
-      if (this.state[cpu] !== CPU_WAITS || this.word[cpu] !== word) continue;
+      if (!this.sleepsOn(cpu, word) || (but !== 0 && ((but >>> cpu) & 1) !== 0)) continue;
       if (first < 0 || (this.order[cpu] as number) < (this.order[first] as number)) first = cpu;
     }
     return first;

@@ -33,6 +33,7 @@ import {
   PTE_WRITE,
   PTRS_PER_TABLE,
   pmdAlloc,
+  pmdLock,
   pmdLockOf,
   tableIndex,
 } from "./page-table.ts";
@@ -106,8 +107,7 @@ const RACED = -1;
  */
 function* installHuge(cpu: Cpu, mm: number, pmds: number, base: number, pfn: number, deposit: number): Steps<number> {
   const entry = pmds + PageTable.entries + tableIndex(base, 1);
-  const lock = pmdLockOf(cpu, mm, pmds);
-  yield* spinLock(cpu, lock, PMD_LOCK);
+  const lock = yield* pmdLock(cpu, mm, pmds);
   let result = (yield* atomicLoad(cpu, entry)) === 0 ? VM_FAULT_DONE : RACED;
   if (result === VM_FAULT_DONE && (yield* mmFlagSet(cpu, mm, MMF_UNSTABLE))) result = VM_FAULT_SIGBUS;
   if (result === VM_FAULT_DONE) {
@@ -145,8 +145,7 @@ export function* hugetlbFault(cpu: Cpu, mm: number, vpn: number): Steps<number> 
   if (pfn === 0) return VM_FAULT_SIGBUS;
   pageSetOwner(cpu, pfn, PAGE_TYPE_OTHER, load(cpu, mm + Mm.number));
   const entry = pmds + PageTable.entries + tableIndex(base, 1);
-  const lock = pmdLockOf(cpu, mm, pmds);
-  yield* spinLock(cpu, lock, PMD_LOCK);
+  const lock = yield* pmdLock(cpu, mm, pmds);
   const empty = (yield* atomicLoad(cpu, entry)) === 0;
   if (empty) {
     yield* folioAddRmap(cpu, pfn, 1);

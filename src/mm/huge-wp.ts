@@ -34,7 +34,7 @@ import {
   pageSetOwner,
 } from "./page.ts";
 import { allocPages, GFP_KERNEL, putPage } from "./page-alloc.ts";
-import { allocTable, findPmdTable, PageTable, PMD_LOCK, pmdAlloc, pmdLockOf, tableIndex } from "./page-table.ts";
+import { allocTable, findPmdTable, PageTable, PMD_LOCK, pmdAlloc, pmdLock, tableIndex } from "./page-table.ts";
 import { flushTlbMm } from "./tlb.ts";
 import { VM_FAULT_DONE, VM_FAULT_FALLBACK, VM_FAULT_SIGBUS } from "./vm-fault.ts";
 
@@ -51,8 +51,7 @@ export function* copyHugePmd(cpu: Cpu, parent: number, child: number, vpn: numbe
   if (to === 0) return false;
   const deposit = isHugetlb(huge) ? 0 : yield* allocTable(cpu, child);
   if (deposit === 0 && !isHugetlb(huge)) return false;
-  const lock = pmdLockOf(cpu, parent, from);
-  yield* spinLock(cpu, lock, PMD_LOCK);
+  const lock = yield* pmdLock(cpu, parent, from);
   yield* folioRefAdd(cpu, hugePfn(huge), 1);
   yield* folioAddRmap(cpu, hugePfn(huge), 1);
   if (deposit !== 0) {
@@ -70,8 +69,7 @@ export function* copyHugePmd(cpu: Cpu, parent: number, child: number, vpn: numbe
 export function* splitHugePmd(cpu: Cpu, mm: number, vpn: number): Steps<void> {
   const pmds = yield* findPmdTable(cpu, mm, vpn);
   const entry = pmds + PageTable.entries + tableIndex(vpn, 1);
-  const lock = pmdLockOf(cpu, mm, pmds);
-  yield* spinLock(cpu, lock, PMD_LOCK);
+  const lock = yield* pmdLock(cpu, mm, pmds);
   const huge = yield* atomicLoad(cpu, entry);
   if (huge < 0) yield* splitLocked(cpu, pmds, entry, huge);
   yield* spinUnlock(cpu, lock, PMD_LOCK);
@@ -84,8 +82,7 @@ export function* splitHugePmd(cpu: Cpu, mm: number, vpn: number): Steps<void> {
 export function* doHugePmdWpPage(cpu: Cpu, mm: number, vpn: number): Steps<number> {
   const pmds = yield* findPmdTable(cpu, mm, vpn);
   const entry = pmds + PageTable.entries + tableIndex(vpn, 1);
-  const lock = pmdLockOf(cpu, mm, pmds);
-  yield* spinLock(cpu, lock, PMD_LOCK);
+  const lock = yield* pmdLock(cpu, mm, pmds);
   const huge = yield* atomicLoad(cpu, entry);
   const settled = huge >= 0 || (yield* reuseHuge(cpu, entry, huge));
   if (!settled) yield* splitLocked(cpu, pmds, entry, huge);
@@ -108,8 +105,7 @@ function* reuseHuge(cpu: Cpu, entry: number, huge: number): Steps<boolean> {
 export function* hugetlbWp(cpu: Cpu, mm: number, vpn: number): Steps<number> {
   const pmds = yield* findPmdTable(cpu, mm, vpn);
   const entry = pmds + PageTable.entries + tableIndex(vpn, 1);
-  const lock = pmdLockOf(cpu, mm, pmds);
-  yield* spinLock(cpu, lock, PMD_LOCK);
+  const lock = yield* pmdLock(cpu, mm, pmds);
   const huge = yield* atomicLoad(cpu, entry);
   const settled = huge >= 0 || (yield* reuseHuge(cpu, entry, huge));
   if (!settled) yield* getPage(cpu, hugePfn(huge));

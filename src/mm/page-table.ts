@@ -90,6 +90,13 @@ export function pmdLockOf(cpu: Cpu, mm: number, table: number): number {
   return setting(cpu, MmGlobals.lockGranularity) === GRANULARITY_MM ? mm + Mm.pageTableLock : table + PageTable.lock;
 }
 
+/** `pmd_lock`: takes it and returns it. */
+export function* pmdLock(cpu: Cpu, mm: number, table: number): Steps<number> {
+  const lock = pmdLockOf(cpu, mm, table);
+  yield* spinLock(cpu, lock, PMD_LOCK);
+  return lock;
+}
+
 /**
  * Adds to the count of a level-0 table's entries. Caller holds its PTE lock; where every PTE has its own, nobody counts.
  */

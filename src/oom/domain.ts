@@ -15,8 +15,8 @@ import { mempolicyInOomDomain, memsAllowedIntersect } from "../task/cpuset.ts";
 import { Signal } from "../task/signal.ts";
 import {
   currentTask,
+  sameThreadGroup,
   signalOf,
-  Task,
   taskAt,
   taskCount,
   tasklistReadLock,
@@ -90,7 +90,7 @@ export function* oomCpusetEligible(cpu: Cpu, oc: number, task: number, rules: Ki
   yield* tasklistReadLock(cpu);
   for (let index = 0; index < taskCount(cpu) && !eligible; index++) {
     const thread = taskAt(cpu, index);
-    if (load(cpu, thread + Task.pid) === 0 || signalOf(cpu, thread) !== signalOf(cpu, task)) continue;
+    if (!sameThreadGroup(cpu, thread, task)) continue;
     eligible =
       mask !== 0
         ? yield* mempolicyInOomDomain(cpu, thread, mask, rules.interleaveBinds)

@@ -7,6 +7,7 @@ import { MMF_OOM_SKIP } from "../mm/mm-struct.ts";
 import { Signal } from "../task/signal.ts";
 import {
   findLockThread,
+  sameThreadGroup,
   signalOf,
   Task,
   taskAt,
@@ -68,11 +69,10 @@ function* pointsOf(cpu: Cpu, oc: number, task: number, rules: KillerRules): Step
 
 /** Whether the process is a victim as its kernel knows victims. The caller holds tasklist_lock. */
 function* wasKilled(cpu: Cpu, task: number, rules: KillerRules): Steps<boolean> {
-  const signal = signalOf(cpu, task);
-  if (rules.victimScan === "oom_mm") return (yield* atomicLoad(cpu, signal + Signal.oomMm)) !== 0;
+  if (rules.victimScan === "oom_mm") return (yield* atomicLoad(cpu, signalOf(cpu, task) + Signal.oomMm)) !== 0;
   for (let index = 0; index < taskCount(cpu); index++) {
     const thread = taskAt(cpu, index);
-    if (load(cpu, thread + Task.pid) === 0 || signalOf(cpu, thread) !== signal) continue;
+    if (!sameThreadGroup(cpu, thread, task)) continue;
     if ((yield* atomicLoad(cpu, thread + Task.tifMemdie)) !== 0) return true;
   }
   return false;

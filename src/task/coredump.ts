@@ -16,6 +16,7 @@ import {
   currentTask,
   NO_CPU,
   PF_POSTCOREDUMP,
+  sameThreadGroup,
   signalOf,
   Task,
   taskAt,
@@ -86,15 +87,11 @@ export function* killSiblings(cpu: Cpu, task: number): Steps<void> {
   yield* tasklistReadLock(cpu);
   for (let index = 0; index < taskCount(cpu); index++) {
     const thread = taskAt(cpu, index);
-    if (thread === task || !isSibling(cpu, thread, task)) continue;
+    if (thread === task || !sameThreadGroup(cpu, thread, task)) continue;
     const where = racyLoad(cpu, thread + Task.cpu);
     if (where !== NO_CPU) yield* sendSigkill(cpu, where);
   }
   yield* tasklistReadUnlock(cpu);
-}
-
-function isSibling(cpu: Cpu, thread: number, task: number): boolean {
-  return load(cpu, thread + Task.pid) !== 0 && signalOf(cpu, thread) === signalOf(cpu, task);
 }
 
 /** `coredump_wait`: until every other thread that runs is in its exit. */
@@ -113,7 +110,7 @@ function* siblingsWait(cpu: Cpu, task: number): Steps<boolean> {
   yield* tasklistReadLock(cpu);
   for (let index = 0; index < taskCount(cpu) && all; index++) {
     const thread = taskAt(cpu, index);
-    if (thread === task || !isSibling(cpu, thread, task)) continue;
+    if (thread === task || !sameThreadGroup(cpu, thread, task)) continue;
     all = ((yield* atomicLoad(cpu, thread + Task.flags)) & PF_POSTCOREDUMP) !== 0;
   }
   yield* tasklistReadUnlock(cpu);

@@ -21,7 +21,7 @@ import {
 } from "../mm/mempolicy.ts";
 import {
   currentTask,
-  signalOf,
+  sameThreadGroup,
   Task,
   TaskGlobals,
   taskAt,
@@ -59,7 +59,7 @@ export function* attachToCpuset(cpu: Cpu, task: number, cpuset: number): Steps<v
   yield* tasklistReadLock(cpu);
   for (let index = 0; index < taskCount(cpu); index++) {
     const thread = taskAt(cpu, index);
-    if (load(cpu, thread + Task.pid) === 0 || signalOf(cpu, thread) !== signalOf(cpu, task)) continue;
+    if (!sameThreadGroup(cpu, thread, task)) continue;
     yield* atomicStore(cpu, thread + Task.cpuset, cpuset);
     yield* atomicStore(cpu, thread + Task.numa + NodePolicy.memsAllowed, mems);
   }

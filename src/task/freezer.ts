@@ -4,12 +4,12 @@
  */
 
 import type { Cpu, Steps } from "../arena/cpu.ts";
-import { atomicLoad, atomicStore, load, NO_TIMEOUT, xchg } from "../arena/mem.ts";
+import { atomicLoad, atomicStore, NO_TIMEOUT, xchg } from "../arena/mem.ts";
 import { lockClass } from "../sync/lock-class.ts";
 import { finishWait, prepareToWait, sleepOnQueue, wakeUpAll } from "../sync/wait-queue.ts";
 import {
   currentTask,
-  signalOf,
+  sameThreadGroup,
   Task,
   TaskGlobals,
   taskAt,
@@ -49,8 +49,7 @@ export function* thawProcess(cpu: Cpu, task: number): Steps<void> {
   let frozen = false;
   for (let index = 0; index < taskCount(cpu); index++) {
     const thread = taskAt(cpu, index);
-    const same = load(cpu, thread + Task.pid) !== 0 && signalOf(cpu, thread) === signalOf(cpu, task);
-    if (same && (yield* xchg(cpu, thread + Task.frozen, 0)) !== 0) frozen = true;
+    if (sameThreadGroup(cpu, thread, task) && (yield* xchg(cpu, thread + Task.frozen, 0)) !== 0) frozen = true;
   }
   if (frozen) yield* wakeUpAll(cpu, cpu.machine + TaskGlobals.freezerWait);
   yield* tasklistReadUnlock(cpu);

@@ -238,6 +238,11 @@ export function* findLockTaskMm(cpu: Cpu, task: number): Steps<number> {
   return (yield* lockWithMm(cpu, task)) ? load(cpu, task + Task.mm) : 0;
 }
 
+/** `same_thread_group`: whether `thread` is in use and of the process that `task` is of. The caller holds tasklist_lock. */
+export function sameThreadGroup(cpu: Cpu, thread: number, task: number): boolean {
+  return load(cpu, thread + Task.pid) !== 0 && signalOf(cpu, thread) === signalOf(cpu, task);
+}
+
 /**
  * `find_lock_task_mm` as the kernel has it: a thread of the task's process that still has its mm, with that thread's
  * `task_lock` held; 0 with nothing held. A process's first thread may be gone long before the others.
@@ -248,9 +253,8 @@ export function* findLockThread(cpu: Cpu, task: number): Steps<number> {
   let found = 0;
   for (let index = 0; index < taskCount(cpu) && found === 0; index++) {
     const thread = taskAt(cpu, index);
-    const other =
-      load(cpu, thread + Task.pid) !== 0 && thread !== task && signalOf(cpu, thread) === signalOf(cpu, task);
-    if (other && (yield* lockWithMm(cpu, thread))) found = thread;
+    if (thread === task || !sameThreadGroup(cpu, thread, task)) continue;
+    if (yield* lockWithMm(cpu, thread)) found = thread;
   }
   yield* tasklistReadUnlock(cpu);
   return found;
@@ -293,7 +297,7 @@ export function* killTask(cpu: Cpu, task: number): Steps<void> {
   yield* tasklistReadLock(cpu);
   for (let index = 0; index < taskCount(cpu); index++) {
     const thread = taskAt(cpu, index);
-    if (load(cpu, thread + Task.pid) === 0 || signalOf(cpu, thread) !== signal) continue;
+    if (!sameThreadGroup(cpu, thread, task)) continue;
     const where = racyLoad(cpu, thread + Task.cpu);
     if (where !== NO_CPU) yield* sendSigkill(cpu, where);
   }
@@ -336,8 +340,7 @@ export function* processSharesMm(cpu: Cpu, process: number, mm: number): Steps<b
   if (own !== 0) return own === mm;
   for (let index = 0; index < taskCount(cpu); index++) {
     const thread = taskAt(cpu, index);
-    if (thread === process || load(cpu, thread + Task.pid) === 0) continue;
-    if (signalOf(cpu, thread) !== signalOf(cpu, process)) continue;
+    if (thread === process || !sameThreadGroup(cpu, thread, process)) continue;
     const other = yield* atomicLoad(cpu, thread + Task.mm);
     if (other !== 0) return other === mm;
   }

@@ -2,7 +2,6 @@
 
 import { describe, expect, it } from "vitest";
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
-import { NO_TIMEOUT } from "../../src/arena/mem.ts";
 import { INVARIANTS } from "../../src/check/index.ts";
 import { noNeedlessKill } from "../../src/check/second-kill.ts";
 import { describeOutcome } from "../../src/explore/outcome.ts";
@@ -13,19 +12,17 @@ import { mlock, munlockVmas } from "../../src/mm/mlock.ts";
 import { setMmFlag } from "../../src/mm/mm.ts";
 import { MMF_OOM_SKIP, Mm } from "../../src/mm/mm-struct.ts";
 import { mmapWriteLock, mmapWriteUnlock } from "../../src/mm/mmap-lock.ts";
-import { allocPages, GFP_KERNEL, GFP_NOWAIT, putPage } from "../../src/mm/page-alloc.ts";
 import { VM_WRITE } from "../../src/mm/vma.ts";
 import { ORDER_SYSRQ } from "../../src/oom/oom-control.ts";
 import { oomControl, outOfMemory } from "../../src/oom/out-of-memory.ts";
 import { processMrelease } from "../../src/oom/process-mrelease.ts";
 import { PROTOCOLS } from "../../src/oom/protocols/index.ts";
-import { oomReaper, stopOomReaper } from "../../src/oom/reaper-queue.ts";
-import { fatalSignalPending, park } from "../../src/sync/park.ts";
+import { oomReaper } from "../../src/oom/reaper-queue.ts";
 import { sleepUs } from "../../src/sync/sleep.ts";
-import { doExit } from "../../src/task/exit.ts";
 import { Signal } from "../../src/task/signal.ts";
-import { currentTask, switchTo, Task } from "../../src/task/task.ts";
+import { Task } from "../../src/task/task.ts";
 import { burstScheduler, ended, OomLab, type Process, stagedScheduler } from "../oom/lab.ts";
+import { allocatesSix, sleepsUntilKilled, takesAllMemory } from "../oom/shortage.ts";
 
 const SEEDS = 1000;
 const VICTIM = 0;
@@ -33,7 +30,6 @@ const ALLOCATOR = 1;
 const REAPER = 2;
 const SPARE = 3;
 const PAGES = 40;
-const WANTED = 6;
 
 function span(pages: number, flags = VM_WRITE): readonly Mapping[] {
   return [{ startVpn: 0x10, pages, flags, present: "all" }];
@@ -50,26 +46,9 @@ function exhausted(protocol: string): Machine {
   const lab = new OomLab({ protocol, cpus: 4, mms: 3, frames: 65, oomKiller: true });
   const victim = lab.spawn(VICTIM, span(PAGES));
   const spare = lab.spawn(SPARE, span(1));
-  lab.alone(ALLOCATOR, function* (cpu: Cpu): Steps<void> {
-    switchTo(cpu, 0);
-    let pfn = 0;
-    do pfn = yield* allocPages(cpu, 0, GFP_NOWAIT);
-    while (pfn !== 0);
-  });
+  lab.alone(ALLOCATOR, takesAllMemory);
   lab.keep();
   return { lab, victim, spare };
-}
-
-function* sleepsUntilKilled(cpu: Cpu): Steps<void> {
-  while (!(yield* fatalSignalPending(cpu))) yield* park(cpu, NO_TIMEOUT);
-  yield* doExit(cpu, currentTask(cpu));
-}
-
-function* allocates(cpu: Cpu): Steps<void> {
-  const pages: number[] = [];
-  for (let i = 0; i < WANTED; i++) pages.push(yield* allocPages(cpu, 0, GFP_KERNEL));
-  for (const pfn of pages) yield* putPage(cpu, pfn);
-  yield* stopOomReaper(cpu);
 }
 
 const isVictim = (lab: OomLab, { task }: Process): boolean =>
@@ -86,7 +65,7 @@ function searchEarlyKills(name: string): { readonly noted: number; readonly seen
   const forward = findOrder("forward");
   const programs = [
     sleepsUntilKilled,
-    allocates,
+    allocatesSix,
     (cpu: Cpu): Steps<number> => oomReaper(cpu, protocol, forward),
   ] as const;
   let noted = 0;
@@ -168,7 +147,7 @@ describe("what is no early kill", () => {
     };
     const reaper = (cpu: Cpu): Steps<number> => oomReaper(cpu, findProtocol(PROTOCOL), findOrder("forward"));
     lab.reset();
-    const outcome = lab.run([writer, allocates, reaper, sleepsUntilKilled], burstScheduler(1));
+    const outcome = lab.run([writer, allocatesSix, reaper, sleepsUntilKilled], burstScheduler(1));
     // Both are given up, and neither has freed enough.
     expect(describeOutcome(outcome)).toContain("deadlocked on memory");
     expect(isVictim(lab, spare)).toBe(true);

@@ -2,13 +2,12 @@
 
 import { describe, expect, it } from "vitest";
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
-import { NO_TIMEOUT } from "../../src/arena/mem.ts";
 import type { Mapping } from "../../src/machine/address-space.ts";
 import { findOrder, findProtocol } from "../../src/machine/roles.ts";
 import { type MachineShape, TOY_SHAPE } from "../../src/machine/shape.ts";
 import { setMmFlag } from "../../src/mm/mm.ts";
 import { MMF_OOM_REAP_QUEUED, MMF_OOM_SKIP, MMF_OOM_VICTIM, Mm } from "../../src/mm/mm-struct.ts";
-import { allocPages, GFP_KERNEL, GFP_NOWAIT, putPage } from "../../src/mm/page-alloc.ts";
+import { allocPages, GFP_KERNEL, putPage } from "../../src/mm/page-alloc.ts";
 import { VM_WRITE } from "../../src/mm/vma.ts";
 import { INELIGIBLE, oomBadness } from "../../src/oom/badness.ts";
 import { OomGlobals } from "../../src/oom/globals.ts";
@@ -19,13 +18,13 @@ import { oomReaper, queueOomReaper, stopOomReaper } from "../../src/oom/reaper-q
 import { selectBadProcess } from "../../src/oom/select.ts";
 import { markOomVictim } from "../../src/oom/victim.ts";
 import { CpuSync, SIGKILL_BIT } from "../../src/sync/cpu-sync.ts";
-import { fatalSignalPending, park } from "../../src/sync/park.ts";
 import { doExit } from "../../src/task/exit.ts";
 import { OOM_SCORE_ADJ_MIN, Signal } from "../../src/task/signal.ts";
-import { currentTask, PF_KTHREAD, switchTo, Task, TaskGlobals } from "../../src/task/task.ts";
+import { PF_KTHREAD, Task, TaskGlobals } from "../../src/task/task.ts";
 import { putOomMm, releaseTask } from "../../src/task/tasklist.ts";
 import { addThread } from "../task/lab.ts";
 import { burstScheduler, OomLab, type Process, patientScheduler } from "./lab.ts";
+import { sleepsUntilKilled, takesAllMemory } from "./shortage.ts";
 
 /** Pages of page tables that `span` needs: one per level. */
 const TABLES = 4;
@@ -307,19 +306,8 @@ describe.each(["v4.13", "v4.14", "v6.1", "v6.18"])("a parent that allocates besi
   // As LTP protects the process that looks after its children.
   setAdj(lab, parent, OOM_SCORE_ADJ_MIN);
   // A task without a CPU holds what is left.
-  lab.alone(REAPER, function* (cpu: Cpu): Steps<void> {
-    switchTo(cpu, 0);
-    let pfn = 0;
-    do pfn = yield* allocPages(cpu, 0, GFP_NOWAIT);
-    while (pfn !== 0);
-  });
+  lab.alone(REAPER, takesAllMemory);
   lab.keep();
-
-  /** Sleeps in user space until the signal comes. */
-  function* childRuns(cpu: Cpu): Steps<void> {
-    while (!(yield* fatalSignalPending(cpu))) yield* park(cpu, NO_TIMEOUT);
-    yield* doExit(cpu, currentTask(cpu));
-  }
 
   function* parentAllocates(cpu: Cpu): Steps<number> {
     const pages: number[] = [];
@@ -330,7 +318,7 @@ describe.each(["v4.13", "v4.14", "v6.1", "v6.18"])("a parent that allocates besi
   }
 
   const programs = [
-    childRuns,
+    sleepsUntilKilled,
     parentAllocates,
     (cpu: Cpu): Steps<number> => oomReaper(cpu, protocol, forward),
   ] as const;

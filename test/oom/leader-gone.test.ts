@@ -2,7 +2,6 @@
 
 import { describe, expect, it } from "vitest";
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
-import { NO_TIMEOUT } from "../../src/arena/mem.ts";
 import { describeOutcome } from "../../src/explore/outcome.ts";
 import { findProtocol } from "../../src/machine/roles.ts";
 import { VM_WRITE } from "../../src/mm/vma.ts";
@@ -10,11 +9,12 @@ import { INELIGIBLE, oomBadness } from "../../src/oom/badness.ts";
 import { KILLER_V5_9 } from "../../src/oom/killer-rules.ts";
 import { oomControl, outOfMemory, sysrqOomKill } from "../../src/oom/out-of-memory.ts";
 import { mreleaseFind } from "../../src/oom/process-mrelease.ts";
-import { fatalSignalPending, park } from "../../src/sync/park.ts";
+import { fatalSignalPending } from "../../src/sync/park.ts";
 import { Signal } from "../../src/task/signal.ts";
 import { findLockTaskMm, findLockThread, killTask, Task, taskUnlock } from "../../src/task/task.ts";
 import { addThread, exitCurrent } from "../task/lab.ts";
 import { burstScheduler, OomLab } from "./lab.ts";
+import { sleepsUntilKilled } from "./shortage.ts";
 
 const LEADER = 0;
 const THREAD = 1;
@@ -85,10 +85,6 @@ it("whatever the order in which threads leave and the killer looks, it is never 
   const leader = lab.spawn(LEADER, [{ startVpn: 0x10, pages: 9, flags: VM_WRITE, present: "all" }]);
   addThread(lab, THREAD, leader);
   lab.keep();
-  function* waitsForTheEnd(cpu: Cpu): Steps<void> {
-    while (!(yield* fatalSignalPending(cpu))) yield* park(cpu, NO_TIMEOUT);
-    yield* exitCurrent(cpu);
-  }
   function* killsAndLooks(cpu: Cpu): Steps<void> {
     yield* killTask(cpu, leader.task);
     if (lab.rss(leader.mm) > 0) yield* outOfMemory(cpu, oomControl(cpu, 0, 0), findProtocol("v6.1"));
@@ -96,7 +92,7 @@ it("whatever the order in which threads leave and the killer looks, it is never 
   let panics = 0;
   for (let seed = 1; seed <= 1000; seed++) {
     lab.reset();
-    const outcome = lab.run([waitsForTheEnd, waitsForTheEnd, killsAndLooks], burstScheduler(seed));
+    const outcome = lab.run([sleepsUntilKilled, sleepsUntilKilled, killsAndLooks], burstScheduler(seed));
     if (outcome.state === "finished") continue;
     // Once the last thread has let go of the mm there is nobody left, and never before.
     expect(describeOutcome(outcome)).toContain("deadlocked on memory");

@@ -1,28 +1,24 @@
 /** One whole OOM kill on the stepping engine, with its trace: an allocation runs out of memory, the reaper brings it back. */
 
 import type { Cpu, Steps } from "../../src/arena/cpu.ts";
-import { NO_TIMEOUT } from "../../src/arena/mem.ts";
 import { timerChoice } from "../../src/explore/schedule.ts";
 import type { Scheduler } from "../../src/explore/scheduler.ts";
 import { elementOf } from "../../src/machine/memory-map.ts";
 import { findOrder, findProtocol } from "../../src/machine/roles.ts";
 import { type MachineShape, TOY_SHAPE } from "../../src/machine/shape.ts";
-import { allocPages, GFP_KERNEL, GFP_NOWAIT, putPage } from "../../src/mm/page-alloc.ts";
 import { VM_WRITE } from "../../src/mm/vma.ts";
-import { oomReaper, stopOomReaper } from "../../src/oom/reaper-queue.ts";
-import { fatalSignalPending, park } from "../../src/sync/park.ts";
-import { doExit } from "../../src/task/exit.ts";
+import { oomReaper } from "../../src/oom/reaper-queue.ts";
 import { OOM_SCORE_ADJ_MIN, Signal } from "../../src/task/signal.ts";
-import { currentTask, switchTo, Task } from "../../src/task/task.ts";
+import { Task } from "../../src/task/task.ts";
 import { storeComm } from "../../src/trace/comm.ts";
 import { drainTraceRing, mergeTraces, type TraceRecord } from "../../src/trace/ring.ts";
 import { OomLab, type Process } from "./lab.ts";
+import { allocatesSix, sleepsUntilKilled, takesAllMemory } from "./shortage.ts";
 
 export const VICTIM = 0;
 export const ALLOCATOR = 1;
 export const REAPER = 2;
 const VICTIM_PAGES = 40;
-const WANTED = 6;
 const EVENTS = 1024;
 
 export interface LoggedKill {
@@ -57,12 +53,7 @@ export function loggedKill(protocolName: string, shape: Partial<MachineShape> = 
   setComm(lab, victim, "hog", 1000);
   setComm(lab, allocator, "sshd: a session", 0);
   lab.words[lab.word(allocator.task + Task.signal) + Signal.oomScoreAdj] = OOM_SCORE_ADJ_MIN;
-  lab.alone(REAPER, function* (cpu: Cpu): Steps<void> {
-    switchTo(cpu, 0);
-    let pfn = 0;
-    do pfn = yield* allocPages(cpu, 0, GFP_NOWAIT);
-    while (pfn !== 0);
-  });
+  lab.alone(REAPER, takesAllMemory);
   drainLab(lab);
   lab.keep();
   const protocol = findProtocol(protocolName);
@@ -70,20 +61,8 @@ export function loggedKill(protocolName: string, shape: Partial<MachineShape> = 
     lab,
     victim,
     allocator,
-    programs: [sleepUntilKilled, allocate, (cpu) => oomReaper(cpu, protocol, findOrder(protocol.order))],
+    programs: [sleepsUntilKilled, allocatesSix, (cpu) => oomReaper(cpu, protocol, findOrder(protocol.order))],
   };
-}
-
-function* sleepUntilKilled(cpu: Cpu): Steps<void> {
-  while (!(yield* fatalSignalPending(cpu))) yield* park(cpu, NO_TIMEOUT);
-  yield* doExit(cpu, currentTask(cpu));
-}
-
-function* allocate(cpu: Cpu): Steps<void> {
-  const pages: number[] = [];
-  for (let i = 0; i < WANTED; i++) pages.push(yield* allocPages(cpu, 0, GFP_KERNEL));
-  for (const pfn of pages) yield* putPage(cpu, pfn);
-  yield* stopOomReaper(cpu);
 }
 
 /** What all CPUs traced since the last time, in the order of time; nothing on a machine that traces nothing. */

@@ -17,7 +17,7 @@ import {
   OP_WAKE,
   RESULT_UNUSED,
 } from "../../arena/mem.ts";
-import { CPU_WAITS, PENDING_WORDS, VIRTUAL_US_PER_NS } from "../run-state.ts";
+import { PENDING_WORDS, VIRTUAL_US_PER_NS } from "../run-state.ts";
 import type { StepView } from "../scheduler.ts";
 
 /** How a step uses one thing. Two steps conflict on it unless both read or both add. */
@@ -180,18 +180,11 @@ function foreseeWait(view: StepView, timeoutUs: number, into: MutableFacts): voi
   }
 }
 
-/** Who sleeps longest is woken first. */
-function foreseeWake(view: StepView, into: MutableFacts): void {
-  const { run } = view;
+function foreseeWake({ run }: StepView, into: MutableFacts): void {
   into.sleepers = 0;
-  for (let cpu = 0; cpu < run.cpus; cpu++) if (sleepsOn(view, cpu, into.word)) into.sleepers++;
-  for (let woken = 0; woken < Math.min(into.sleepers, into.operand); woken++) {
-    let first = -1;
-    for (let cpu = 0; cpu < run.cpus; cpu++) {
-      if (!sleepsOn(view, cpu, into.word) || ((into.woken >>> cpu) & 1) !== 0) continue;
-      if (first < 0 || (run.order[cpu] as number) < (run.order[first] as number)) first = cpu;
-    }
-    into.woken |= 1 << first;
+  for (let cpu = 0; cpu < run.cpus; cpu++) if (run.sleepsOn(cpu, into.word)) into.sleepers++;
+  for (let left = Math.min(into.sleepers, into.operand); left > 0; left--) {
+    into.woken |= 1 << run.firstOn(into.word, into.woken);
   }
   into.queue = into.woken === 0 ? READ : WRITE;
   for (let cpu = 0; cpu < run.cpus; cpu++) {
@@ -199,10 +192,6 @@ function foreseeWake(view: StepView, into: MutableFacts): void {
   }
   // A timer less may let a later one fire.
   if (into.putsOff !== 0) into.clock = READ;
-}
-
-function sleepsOn({ run }: StepView, cpu: number, word: number): boolean {
-  return run.state[cpu] === CPU_WAITS && run.word[cpu] === word;
 }
 
 /** What `later` would have done if `earlier`, which it depends on directly, had not come before it. */

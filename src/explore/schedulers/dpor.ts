@@ -13,6 +13,7 @@
 
 import { OP_SPIN } from "../../arena/mem.ts";
 import { assert } from "../../base/assert.ts";
+import { highestBit } from "../../base/bits.ts";
 import { UsageError } from "../../base/errors.ts";
 import {
   dependentEffects,
@@ -270,7 +271,7 @@ class Search {
 
 function bitsOf(mask: number): number[] {
   const bits: number[] = [];
-  for (let left = mask; left !== 0; left &= left - 1) bits.push(31 - Math.clz32(left & -left));
+  for (let left = mask; left !== 0; left &= left - 1) bits.push(highestBit(left & -left));
   return bits;
 }
 
