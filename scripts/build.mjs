@@ -4,7 +4,6 @@
  */
 
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
 import {
   chmodSync,
   existsSync,
@@ -78,13 +77,6 @@ function existingEntries(entries) {
   );
 }
 
-/** Of the emulated kernel's source: schedules name it, as they fit no other. */
-function codeHash(analysis) {
-  const hash = createHash("sha256");
-  for (const [path, text] of [...analysis.sources].sort()) hash.update(`${relative(root, path)}\n${text}\n`);
-  return hash.digest("hex").slice(0, 16);
-}
-
 async function bundle(strip, analysis, { variant, entries }) {
   const entryPoints = existingEntries(entries);
   if (Object.keys(entryPoints).length === 0) return {};
@@ -105,7 +97,7 @@ async function bundle(strip, analysis, { variant, entries }) {
     minifySyntax: true,
     metafile: true,
     write: false,
-    define: { ...strip.buildFlags(variant), CODE_HASH: JSON.stringify(codeHash(analysis)) },
+    define: { ...strip.buildFlags(variant), CODE_HASH: JSON.stringify(strip.codeHash(analysis, root)) },
     plugins: [strip.stripPlugin(analysis, variant)],
     logLevel: "warning",
   });
